@@ -1,0 +1,19 @@
+#!/bin/sh
+# Pins every package in demo.txt and dev.txt, with hashes, for every platform and Python at once.
+# Pins that still fit are kept; --upgrade takes the newest of everything.
+set -eu
+
+cd -- "$(dirname -- "$0")/.."
+if ! uv=$(command -v uv); then
+    uv=.venv/uv/bin/uv
+    [ -x $uv ] || { .venv/bin/python -m venv .venv/uv && .venv/uv/bin/pip install -q uv==0.13.9; }
+fi
+
+compile() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --custom-compile-command "make lock" pyproject.toml requirements/demo.in "$@"
+}
+
+compile --output-file requirements/demo.txt "$@"
+# Constrained by the first, so that the one environment contains the other.
+compile --output-file requirements/dev.txt --extra dev --constraints requirements/demo.txt "$@"

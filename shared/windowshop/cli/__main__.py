@@ -1,0 +1,5 @@
+"""`python -m windowshop.cli`."""
+
+from windowshop.cli import main
+
+main()

@@ -1,0 +1,124 @@
+"""What all commands share: --home, --store and --json, and how failures become exit codes."""
+
+import contextlib
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+from windowshop.cli import screen
+from windowshop.errors import InvalidInput, Misconfigured, WindowshopError
+from windowshop.settings import home_of
+
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Where all state lives (else WINDOWSHOP_HOME, else ./.windowshop).",
+        show_default=False,
+    ),
+]
+StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="One shop of many.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Exactly one JSON object on stdout.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", envvar="WINDOWSHOP_DEBUG", hidden=True, show_envvar=False),
+]
+F = TypeVar("F", bound=Callable[..., Any])
+_STORE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+
+
+
+class App(typer.Typer):
+    """A Typer whose commands fail as `Command` says."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            no_args_is_help=True, add_completion=False, rich_markup_mode=None, **options
+        )
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        return super().command(name, **{"cls": Command, **options})
+
+
+class Command(TyperCommand):
+    """Runs a command; an error becomes one red line, the JSON object that --json promised, and a code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            screen.complain("interrupted: the same command again goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            sys.stderr.close()
+            raise typer.Exit(FAILED) from None
+        except WindowshopError as error:
+            _tell(ctx, error.code, error.detail)
+            unusable = isinstance(error, InvalidInput | Misconfigured)
+            raise typer.Exit(UNUSABLE if unusable else FAILED) from None
+        except Exception as error:
+            if type(error).__module__.startswith("typer"):
+                raise  # usage errors and exits are Typer's own
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            _tell(ctx, "internal", f"{what} (this is a fault of ours; WINDOWSHOP_DEBUG=1 shows where)")
+            raise typer.Exit(FAILED) from None
+
+
+def _tell(ctx: Any, code: str, detail: str) -> None:
+    if ctx.params.get("debug"):
+        traceback.print_exc()
+    screen.complain(detail)
+    if ctx.params.get("as_json"):
+        screen.emit({"error": {"code": code, "detail": detail}})
+
+
+class Place:
+    """A home, one of its stores, and what operates it."""
+
+    def __init__(self, home: Path, store: str, operator: Any) -> None:
+        self.home = home
+        self.store = store
+        self.operator = operator
+
+    def call(self, verb: str, **args: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.operator.call(verb, store=self.store, **args)
+        return answer
+
+
+@contextlib.contextmanager
+def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Place]:
+    """The shop of a home to operate, wherever it runs.
+
+    Raises InvalidInput for a store that cannot be, or a home that is not there (unless `create`).
+    """
+    # Imported when needed: `windowshop --help` and wrong usage answer at once.
+    from windowshop import serving
+    from windowshop.operator import LocalOperator, RemoteOperator
+
+    at = home_of(home)
+    if not _STORE.fullmatch(store):
+        raise InvalidInput(f"--store {store!r}: a store's name has 1-64 of a-z, 0-9 and -")
+    if not create and not at.is_dir():
+        raise InvalidInput(
+            f"there is no shop at {at}: name its folder with --home, or begin with "
+            "`windowshop ingest FILE` or `windowshop demo`"
+        )
+    served = serving.find(at)
+    if served is not None:
+        remote = RemoteOperator(served.url, served.token)
+        with contextlib.closing(remote):
+            yield Place(at, store, remote)
+        return
+    from windowshop.local import open_shop
+
+    with contextlib.closing(open_shop(at)) as shop:
+        yield Place(at, store, LocalOperator(shop))

@@ -1,0 +1,90 @@
+"""`serve`, `demo` and `doctor`: a shop that runs, and what to do where it does not."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from windowshop.cli import screen
+from windowshop.cli.command import FAILED, App, AsJson, Debug, Home
+from windowshop.settings import home_of
+
+Host = Annotated[
+    str, typer.Option("--host", help="Any other than this machine's own demands keys.")
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")]
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    home: Home = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Answer requests until interrupted; the API, its description at /docs, and the storefront."""
+    from windowshop import serve as server
+
+    at = home_of(home)
+    server.serve(at, host, port, lambda url: _announce(url, at, as_json))
+
+
+def _announce(url: str, home: Path, as_json: bool) -> None:
+    screen.say(f"serving {home}; Ctrl-C stops it")
+    if as_json:
+        screen.emit({"url": url})
+    else:
+        print(url, flush=True)
+
+
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    home: Home = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """A real supermarket's year, loaded and served: 92,331 products, 1.5 million purchases."""
+    from windowshop import demo as demonstration
+    from windowshop import serve as server
+    from windowshop import serving
+
+    at = home_of(home)
+    already = serving.find(at)
+    if already is not None:
+        demonstration.check(at)
+        _announce(already.url, at, as_json)
+        return
+    server.bind(host, port).close()  # a taken port is said now, not after minutes of loading
+    demonstration.prepare(at, screen.progress, screen.say)
+    server.serve(at, host, port, lambda url: _announce(url, at, as_json))
+
+
+def doctor(home: Home = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """What is installed, what this home holds, what is wrong and how to mend it."""
+    from windowshop import doctor as examination
+
+    found = examination.examine(home_of(home))
+    if as_json:
+        screen.emit(found)
+    else:
+        _show(found)
+    if not found["ok"]:
+        raise typer.Exit(FAILED)
+
+
+def _show(found: dict[str, Any]) -> None:
+    out = screen.result()
+    colours = {"ok": "green", "warning": "yellow", "broken": "bold red"}
+    for check in found["checks"]:
+        colour = colours[check["state"]]
+        out.print(
+            f"[{colour}]{check['state']:>8}[/]", screen.plain(f"{check['name']}: {check['detail']}")
+        )
+        if check["mend"]:
+            out.print(" " * 9 + f"to mend it: {check['mend']}", markup=False)
+
+
+def add_to(app: App) -> None:
+    for command in (serve, demo, doctor):
+        app.command()(command)

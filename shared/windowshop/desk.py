@@ -1,0 +1,155 @@
+"""From a scored pool to the items of a slate: eligibility, rules, reranking, filling up, pins."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from windowshop import profile as profiles
+from windowshop import rank
+from windowshop.filters import AnyOf, Filter, matches, parse
+from windowshop.rank import Candidate, Pool
+from windowshop.records import item_key
+from windowshop.retrieve import Ask
+from windowshop.store import Payload
+
+DEMOTES = frozenset({"for_you", "similar", "bought_together"})
+OWN_ONLY = frozenset({"recently_viewed", "buy_again", "rerank"})
+FILL = 2_000
+AVAILABLE = AnyOf("available", (True,))
+
+
+@dataclass(slots=True)
+class Rules:
+    """A merchandiser's rules with their filters read."""
+
+    factors: list[tuple[float, Filter]]
+    pins: list[tuple[int, str]]
+
+    @classmethod
+    def read(cls, ask: Ask, resolve: Callable[[str], object]) -> "Rules":
+        rules = cls([], [])
+        for index, rule in enumerate(ask.request.rules or ()):
+            if rule.pin is not None and rule.at is not None:
+                rules.pins.append((rule.at, rule.pin))
+                continue
+            factor = rule.boost if rule.boost is not None else rule.bury
+            where = parse(rule.where or {}, ask.tenant.fields, resolve, f"/rules/{index}/where")
+            rules.factors.append((1.0 if factor is None else factor, where))
+        return rules
+
+
+class Desk:
+    """Turns a scored pool into the items of a slate."""
+
+    def __init__(self, ask: Ask, rules: Rules, exclude: Collection[str]) -> None:
+        request = ask.request
+        self._ask = ask
+        self._rules = rules
+        self._seen_mode = request.seen or ("demote" if request.scenario in DEMOTES else "keep")
+        self._seen = (
+            set(profiles.seen(ask.profile).tolist()) if self._seen_mode != "keep" else set()
+        )
+        name = ask.tenant.name
+        self._barred = {item_key(name, item_id) for item_id in (*exclude, *(request.exclude or ()))}
+        if request.scenario in ("similar", "bought_together"):
+            self._barred.update(ask.asked)
+
+    def slate(self, pool: Pool) -> list[Candidate]:
+        request = self._ask.request
+        ranked = rank.in_order(self._candidates(pool.keys.tolist(), pool.scores.tolist()))
+        picked = rank.pick(
+            ranked,
+            request.limit,
+            caps=request.caps,
+            diversity=request.diversity,
+            vectors=self._units,
+        )
+        if len(picked) < request.limit and request.scenario not in OWN_ONLY:
+            picked = self._filled(picked, {c.key for c in ranked})
+        return rank.place_pins(picked, self._pins(), request.limit) if self._rules.pins else picked
+
+    def fallback(self) -> list[Candidate]:
+        """The popular items whose payloads are kept at hand, for when the store is away."""
+        ask = self._ask
+        rows = [(item_key(ask.tenant.name, item["item_id"]), item) for item in ask.tenant.fallback]
+        found = [
+            Candidate(key, item, 1.0 / (place + 1), -1)
+            for place, (key, item) in enumerate(rows)
+            if self._eligible(key, item)
+        ]
+        if ask.request.scenario in OWN_ONLY:
+            own = set(ask.asked) | set(profiles.seen(ask.profile).tolist())
+            found = [candidate for candidate in found if candidate.key in own]
+        return rank.pick(found, ask.request.limit, caps=ask.request.caps)
+
+    def _units(self, keys: Sequence[int]) -> rank.Floats:
+        return self._ask.world.matrix(self._ask.tenant, keys)
+
+    def _eligible(self, key: int, item: Payload) -> bool:
+        if key in self._barred or (self._seen_mode == "drop" and key in self._seen):
+            return False
+        return self._ask.where is None or matches(self._ask.where, item)
+
+    def _candidates(self, keys: Sequence[int], scores: Sequence[float]) -> list[Candidate]:
+        cards = self._ask.world.cards(self._ask.tenant, keys)
+        plain = self._ask.where is AVAILABLE
+        demote = float(self._ask.world.blend["demote_seen"]) if self._seen_mode == "demote" else 1.0
+        found = []
+        for row, key in enumerate(keys):
+            item, score = cards.get(key), scores[row]
+            if item is None or key in self._barred:
+                continue
+            if plain:
+                if not item["available"]:
+                    continue
+            elif not self._eligible(key, item):
+                continue
+            if key in self._seen:
+                if self._seen_mode == "drop":
+                    continue
+                score *= demote
+            for factor, where in self._rules.factors:
+                if matches(where, item):
+                    score *= factor
+            found.append(Candidate(key, item, score, row))
+        return found
+
+    def _pins(self) -> list[tuple[int, Candidate]]:
+        name = self._ask.tenant.name
+        pins: dict[int, int] = {}
+        for at, item_id in self._rules.pins:
+            pins.setdefault(item_key(name, item_id), at)
+        cards = self._ask.world.cards(self._ask.tenant, pins)
+        return [
+            (at, Candidate(key, cards[key], 1.0, -1, pinned=True))
+            for key, at in pins.items()
+            if key in cards and key not in self._barred and self._eligible(key, cards[key])
+        ]
+
+    def _filled(self, picked: list[Candidate], tried: set[int]) -> list[Candidate]:
+        """Fill up from popular, then from anything that passes, until full or exhausted."""
+        ask = self._ask
+        ceiling = picked[-1].score if picked else 1.0
+        half_life = float(ask.world.blend["popular_half_life"])
+        keys, counts = ask.tenant.popularity.top(FILL, half_life, ask.now)
+        top = float(counts[0]) if len(counts) else 1.0
+        cursor: int | None = None
+        while True:
+            fresh = [int(key) for key in keys if int(key) not in tried]
+            tried.update(fresh)
+            heat = ask.tenant.popularity.scores(np.array(fresh, np.uint64), half_life, ask.now)
+            scores = [min(ceiling, 0.1 * float(h) / max(top, 1e-9)) for h in heat]
+            fill = self._candidates(fresh, scores)
+            for candidate in fill:
+                candidate.row = -1
+            picked = rank.pick(
+                rank.in_order(fill), ask.request.limit, caps=ask.request.caps, taken=picked
+            )
+            if len(picked) >= ask.request.limit or cursor == -1:
+                return picked
+            rows, following = ask.world.store.scan(
+                ask.tenant.name, cursor, FILL, ask.where, ("item_id",)
+            )
+            cursor = -1 if following is None else following
+            keys = np.array([key for key, _ in rows], np.uint64)

@@ -1,0 +1,158 @@
+"""The embedded world: one process, one folder, nothing to install beside it."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from windowshop import users
+from windowshop.encode import ModelSpec, open_encoder
+from windowshop.errors import Unavailable, WindowshopError
+from windowshop.log import EventRow
+from windowshop.log.sqlite import SqliteLog
+from windowshop.logs import log
+from windowshop.records import Event, Rejection
+from windowshop.settings import Settings, load_settings
+from windowshop.shop import Shop
+from windowshop.store.edge import EdgeStore
+from windowshop.users import Recorded
+from windowshop.world import World
+
+MAX_WAITING = 20_000
+"""Events that may wait for the disk before callers are told to come back later."""
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open_shop(home: Path, settings: Settings | None = None) -> Shop:
+    """The shop whose state lives in `home` (made if need be).
+
+    Raises Misconfigured (a setting), NotReady (another process has it open).
+    """
+    settings = settings or load_settings(home)
+    home.mkdir(parents=True, exist_ok=True)
+    encoder = open_encoder(
+        ModelSpec(
+            settings.model,
+            runtime=None if settings.runtime == "auto" else settings.runtime,
+            pooling=settings.pooling,
+            query_prefix=settings.query_prefix,
+            passage_prefix=settings.passage_prefix,
+            max_tokens=settings.max_tokens,
+        ),
+        home / "models",
+        threads=settings.threads or None,
+    )
+    store = EdgeStore(home / "vectors", encoder.name, encoder.dim)
+    return Shop(World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One caller's events on their way to the disk."""
+
+    tenant: str
+    rows: list[EventRow]
+    received_ms: int
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[Recorded]"
+
+
+class EventQueue:
+    """The queue between the API and the log: group commit, then folding, in one thread.
+
+    A caller is answered as soon as its events are on disk; folding follows at once. What was logged
+    and not folded (a crash) is folded at the next start: the log knows whom.
+    """
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._depth = 0
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    async def submit(
+        self, tenant: str, events: Sequence[Event], received_ms: int
+    ) -> list[Rejection]:
+        """Have events logged; returns, once they are on disk, those that were not taken."""
+        if self._depth + len(events) > MAX_WAITING:
+            raise Unavailable("too many events are waiting to be written; send them again shortly")
+        rows, rejected = users.rows_of(self._shop.world, tenant, events, received_ms)
+        if rows:
+            loop = asyncio.get_running_loop()
+            waiting = _Waiting(tenant, rows, received_ms, loop, loop.create_future())
+            self._depth += len(rows)
+            self._waiting.put(waiting)
+            try:
+                await waiting.done
+            finally:
+                self._depth -= len(rows)
+        return rejected
+
+    def close(self) -> None:
+        """Write and fold what waits, then end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while not self._waiting.empty():
+                more = self._waiting.get()
+                if more is None:
+                    self._waiting.put(None)
+                    break
+                batch.append(more)
+            self._write(batch)
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        world = self._shop.world
+        try:
+            recorded = users.log_many(world, [(w.tenant, w.rows, w.received_ms) for w in batch])
+        except WindowshopError as error:
+            for waiting in batch:
+                _answer(waiting, error)
+            return
+        except Exception as error:
+            log().error("events_not_logged", error=repr(error))
+            for waiting in batch:
+                _answer(waiting, Unavailable("the events could not be written"))
+            return
+        for waiting, one in zip(batch, recorded, strict=True):
+            _answer(waiting, one)
+        try:
+            self._fold(batch, recorded)
+        except Exception as error:
+            # The log remembers who is unfolded; the keeper of `serve` tries again.
+            log().error("users_not_folded", error=repr(error))
+
+    def _fold(self, batch: Sequence[_Waiting], recorded: Sequence[Recorded]) -> None:
+        for tenant in {waiting.tenant for waiting in batch}:
+            fresh: dict[str, list[EventRow]] = {}
+            for waiting, one in zip(batch, recorded, strict=True):
+                if waiting.tenant == tenant:
+                    for user, rows in one.fresh.items():
+                        fresh.setdefault(user, []).extend(rows)
+            if fresh:
+                users.fold(self._shop.world, tenant, fresh, fresh)
+
+
+def _answer(waiting: _Waiting, outcome: Recorded | Exception) -> None:
+    def settle() -> None:
+        if waiting.done.cancelled():
+            return
+        if isinstance(outcome, Exception):
+            waiting.done.set_exception(outcome)
+        else:
+            waiting.done.set_result(outcome)
+
+    try:
+        waiting.loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        pass  # the caller's loop has ended: nobody is left to be told

@@ -1,0 +1,179 @@
+// The shop front: which shelves there are, the one call that fills them, and what it tells.
+
+import { call } from "./api.js";
+import { Basket } from "./basket.js";
+import { Deeds } from "./deeds.js";
+import { announce, byId, el, icon, instant, milliseconds } from "./dom.js";
+import { Panel } from "./panel.js";
+import { cart, dismissed, now, startOver } from "./session.js";
+import { Shelf } from "./shelf.js";
+import { who } from "./shopper.js";
+import { titleOf } from "./tile.js";
+
+const FIELDS = ["title", "price", "currency", "available", "brand", "image_url", "url", "category"];
+const named = (words, item) => [words, el("bdi", {}, titleOf(item))];
+
+// In the order of the page. `asks` is the request or null; `claim` is the order in which the shelves
+// pick their items, for no item stands on two of them: own things first, what everybody likes last.
+const SHELVES = [
+  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({}) },
+  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id] } },
+  {
+    name: "bought_together",
+    claim: 4,
+    heading: () => (cart.size ? ["Goes with your cart"] : named("Bought together with ", now.last)),
+    asks: () => (cart.size ? { item_ids: [...cart.keys()].slice(-50) } : now.last && { item_ids: [now.last.item_id] }),
+  },
+  { name: "buy_again", claim: 0, heading: () => ["Buy again"], asks: () => ({}) },
+  { name: "trending", claim: 5, heading: () => ["Trending"], asks: () => ({}) },
+  { name: "popular", claim: 6, heading: () => ["Popular"], asks: () => ({}) },
+  { name: "recently_viewed", claim: 1, heading: () => ["Recently viewed"], asks: () => ({}) },
+];
+
+export class Front {
+  constructor(notices, hood) {
+    this.notices = notices;
+    this.hood = hood;
+    this.deeds = new Deeds(this);
+    this.shelves = new Map(SHELVES.map(({ name }) => [name, new Shelf(name, this.deeds, name === "for_you" ? "grid" : "row")]));
+    this.found = new Shelf("search", this.deeds, "grid");
+    this.basket = new Basket(this.deeds);
+    this.panel = new Panel(this.deeds, (requests) => this.ask(requests, true), (event) => this.deeds.act([event]));
+    this.asOf = undefined; // the answer's newest event of this shopper; undefined before the first answer
+    this.asked = 0;
+    byId("shelves").append(...[...this.shelves.values()].map((shelf) => shelf.root));
+    byId("results").append(this.found.root);
+    document.body.classList.add("loading");
+  }
+
+  report(problem) {
+    this.notices.report(problem);
+  }
+
+  mark() {
+    for (const shelf of [...this.shelves.values(), this.found, this.panel, this.basket]) shelf.mark();
+  }
+
+  nameOf(id) {
+    const tile = [...this.shelves.values(), this.found, this.basket.shelf].map(({ tiles }) => tiles.get(id)).find(Boolean);
+    return tile ? titleOf(tile.item) : cart.has(id) ? titleOf(cart.get(id)) : now.last?.item_id === id ? titleOf(now.last) : id;
+  }
+
+  /** Slates for several requests in one call, with `ms`; null when it failed, which is then told. */
+  async ask(requests, dedupe) {
+    const common = { ...who(), limit: 12, fields: FIELDS };
+    if (dismissed.size) common.exclude = [...dismissed].slice(-1000);
+    try {
+      const { data, ms } = await call("POST", "v1/recommendations/batch", { requests: requests.map((request) => ({ ...common, ...request })), dedupe });
+      return Object.assign(data.slates, { ms });
+    } catch (problem) {
+      this.report(problem);
+      return null;
+    }
+  }
+
+  /** All shelves anew, in one call; an open panel and a search ask beside it. Answers how For you changed, or null. */
+  async refresh() {
+    const turn = (this.asked += 1);
+    const wanted = SHELVES.map((shelf) => ({ ...shelf, request: shelf.asks() })).filter(({ request }) => request);
+    wanted.sort((a, b) => a.claim - b.claim);
+    const main = this.ask(wanted.map(({ name, request }) => ({ scenario: name, ...request })), true);
+    this.panel.refresh();
+    this.search();
+    const slates = await main;
+    if (!slates) return null;
+    if (turn !== this.asked) return { entered: 0, moved: 0 }; // a later call answers for this one
+    let change = { entered: 0, moved: 0 };
+    for (const { name, heading } of SHELVES) {
+      const slate = slates[wanted.findIndex((shelf) => shelf.name === name)];
+      if (!slate) this.shelves.get(name).clear();
+      else {
+        const shown = this.shelves.get(name).show(slate, heading());
+        if (name === "for_you") change = shown;
+      }
+      if (name === "bought_together") this.basket.together(slate);
+    }
+    this.receive(slates);
+    return change;
+  }
+
+  receive(slates) {
+    const mine = slates.find(({ scenario }) => scenario === "for_you");
+    this.asOf = mine.as_of;
+    byId("fresh-asof").textContent = instant(mine.as_of) || "none yet";
+    byId("fresh-ms").textContent = milliseconds(slates.ms);
+    byId("fresh-count").textContent = `${slates.length} shelves in`;
+    byId("hood-model").textContent = `model ${mine.model} · store ${mine.store}`;
+    this.notices.clear("error");
+    this.notices.degraded(slates.find(({ degraded }) => degraded)?.degraded);
+    document.body.classList.remove("loading");
+    if (slates.every(({ items }) => items.length === 0) || !byId("empty").hidden) this.stock();
+  }
+
+  /** Say what became of the newest event: how soon it was visible, and what it changed. */
+  tell(kind, took, acknowledged, { entered, moved }) {
+    const words = kind.replaceAll("_", " ");
+    const shown = took ? `visible in ${milliseconds(took)}` : `on disk in ${milliseconds(acknowledged)}`;
+    const changes = [entered && `${entered} new`, moved && `${moved} moved`].filter(Boolean).join(", ") || "unchanged";
+    this.hood.tell(el("strong", {}, words), ` ${shown} · For you: ${changes}`);
+    if (took) {
+      byId("fresh-visible").textContent = milliseconds(took);
+      byId("receipt").classList.remove("pulse");
+      void byId("receipt").offsetWidth; // restarts the animation
+      byId("receipt").classList.add("pulse");
+    }
+    announce(`${words}: ${shown}. For you: ${changes}.`);
+  }
+
+  async search() {
+    const { query } = now;
+    if (query === null) return;
+    const slates = await this.ask([{ scenario: "search", query }], false);
+    if (!slates || query !== now.query) return;
+    const [slate] = slates;
+    this.found.show(slate, ["Found for “", el("bdi", {}, query), "”"], milliseconds(slates.ms));
+    this.found.note.append(el("button", { class: "link", type: "button", onclick: () => this.closeSearch() }, "close"));
+    this.found.root.hidden = false;
+    this.found.root.classList.toggle("nothing", slate.items.length === 0);
+  }
+
+  /** Show what fits the words, and record that they were searched for. */
+  async find(query) {
+    if (query !== now.query) this.found.clear();
+    now.query = query;
+    await this.deeds.act([{ kind: "search", query }]);
+    scrollTo({ top: 0, behavior: "instant" });
+  }
+
+  closeSearch() {
+    now.query = null;
+    byId("query").value = "";
+    this.found.clear();
+    byId("query").focus();
+  }
+
+  /** Another person stands before the window. */
+  async changeShopper(keep) {
+    startOver(keep);
+    this.asOf = undefined;
+    byId("fresh-visible").textContent = "–";
+    if (now.query !== null) this.closeSearch();
+    for (const shelf of this.shelves.values()) shelf.clear();
+    this.mark();
+    await this.refresh();
+  }
+
+  /** What there is to recommend; while there is nothing, look again, for an upload may be running. */
+  async stock() {
+    try {
+      const { data } = await call("GET", "readyz");
+      const none = data.items === 0;
+      byId("empty").hidden = !none;
+      byId("receipt").hidden = none;
+      if (typeof data.items === "number") byId("shop-size").textContent = `${data.items.toLocaleString()} items · ${(data.users ?? 0).toLocaleString()} shoppers · store ${data.store}`;
+      if (none) setTimeout(() => this.refresh(), 3000);
+    } catch {
+      // the shelves' own call tells what is wrong
+    }
+  }
+}

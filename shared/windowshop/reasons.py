@@ -1,0 +1,105 @@
+"""The true cause of each item in a slate: its strongest signal, and the event that pulled most."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from windowshop import explain
+from windowshop import profile as profiles
+from windowshop.rank import Candidate, Pool
+from windowshop.records import Reason
+from windowshop.retrieve import Ask, step_vectors
+
+
+def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason]:
+    """The true cause of each item: its strongest signal, and within it the event that pulled most."""
+    signals = [pool.strongest(c.row) if c.row >= 0 else None for c in chosen]
+    pulled = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "meaning"]
+    causes = _causes(ask, pulled)
+    habits: dict[int, tuple[int, int]] | None = None
+    half_life = float(ask.world.blend["popular_half_life"])
+    reasons = []
+    for candidate, signal in zip(chosen, signals, strict=True):
+        key = candidate.key
+        if candidate.pinned:
+            reasons.append(explain.PINNED)
+        elif signal == "habit":
+            if habits is None:
+                habits = profiles.repeats(ask.profile)
+            times, kind = habits.get(key, (1, 0))
+            reasons.append(explain.buy_again(times, kind))
+        elif signal == "recent":
+            reasons.append(explain.recent(profiles.last_kind(ask.profile, key) or 0))
+        elif signal == "intent":
+            reasons.append(_step(ask, key))
+        elif signal == "meaning" and key in causes:
+            reasons.append(causes[key])
+        elif signal in ("similar", "together"):
+            reasons.append(
+                _about(ask, key, "similar" if signal == "similar" else "bought_together")
+            )
+        elif signal in ("query", "words"):
+            reasons.append(explain.search(ask.request.query or ""))
+        elif signal == "trend":
+            reasons.append(explain.TRENDING)
+        elif ask.tenant.popularity.scores(np.array([key], np.uint64), half_life, ask.now)[0] > 0:
+            reasons.append(explain.popular(half_life))
+        else:
+            reasons.append(explain.NEW)
+    return reasons
+
+
+def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
+    """For items found by meaning: the event whose pull (its weight times its cosine) is greatest."""
+    if not keys:
+        return {}
+    pulls = profiles.pulls(
+        ask.profile, ask.world.weights, float(ask.world.blend["interest_half_life"])
+    )
+    sources = ask.world.matrix(ask.tenant, pulls.items.tolist())
+    for row, text in enumerate(pulls.queries):
+        if text is not None:
+            sources[row] = ask.world.query_vector(text)
+    if len(sources) == 0 or len(ask.tastes.vectors) == 0:
+        return {}
+    found = ask.world.matrix(ask.tenant, keys)
+    # Only what made the interest that found an item has contributed to its score.
+    interest = ((found @ ask.tastes.vectors.T) * ask.tastes.weights).argmax(axis=1)
+    belongs = (sources @ ask.tastes.vectors.T).argmax(axis=1)
+    strength = (found @ sources.T) * pulls.weights
+    strength[interest[:, None] != belongs[None, :]] = -np.inf
+    best = strength.argmax(axis=1)
+    cards = ask.world.cards(ask.tenant, {int(pulls.items[row]) for row in best})
+    causes = {}
+    for key, row in zip(keys, best.tolist(), strict=True):
+        text = pulls.queries[row]
+        card = cards.get(int(pulls.items[row]))
+        if text is not None or card is not None:
+            causes[key] = explain.because_of(
+                int(pulls.kinds[row]), None if text is not None else card, text
+            )
+    return causes
+
+
+def _step(ask: Ask, key: int) -> Reason:
+    """The browsing step that pulled most."""
+    weights = np.array([step.weight for step in ask.steps], np.float32)
+    pull = (step_vectors(ask) @ ask.world.matrix(ask.tenant, [key])[0]) * weights
+    step = ask.steps[int(pull.argmax())]
+    card = ask.world.cards(ask.tenant, [step.item]).get(step.item)
+    if step.query is None and card is None:
+        return explain.NEW
+    return explain.because_of(step.kind, card, step.query)
+
+
+def _about(ask: Ask, key: int, kind: str) -> Reason:
+    """The asked item that is nearest to this one."""
+    cards = ask.world.cards(ask.tenant, ask.asked)
+    known = [asked for asked in ask.asked if asked in cards]
+    if not known:
+        return explain.NEW
+    best = known[0]
+    if len(known) > 1:
+        near = ask.world.matrix(ask.tenant, known) @ ask.world.matrix(ask.tenant, [key])[0]
+        best = known[int(near.argmax())]
+    return explain.about(kind, cards[best])

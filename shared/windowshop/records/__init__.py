@@ -1,0 +1,123 @@
+"""The wire schema: what comes in and what goes out, and nothing else knows field names twice.
+
+Everything here is checked at the edge, once; behind it the code trusts what it holds.
+Times are integer milliseconds since the Unix epoch inside, RFC 3339 UTC outside.
+"""
+
+from windowshop.records.answers import (
+    Degraded,
+    Reason,
+    Receipt,
+    Rejection,
+    Slate,
+    SlateItem,
+)
+from windowshop.records.events import (
+    KIND_CODE,
+    KINDS,
+    NEEDS_NO_ITEM,
+    Event,
+    Kind,
+    MergePair,
+    RecentEvent,
+    Who,
+    derived_event_id,
+    user_name,
+)
+from windowshop.records.ids import (
+    event_key,
+    item_key,
+    new_id,
+    user_key,
+)
+from windowshop.records.items import (
+    DEFAULT_FIELDS,
+    ITEM_FIELDS,
+    Item,
+)
+from windowshop.records.reading import (
+    flaws_of,
+    read,
+)
+from windowshop.records.requests import (
+    NEEDS_ITEMS,
+    Batch,
+    FilterJson,
+    Request,
+    Rule,
+    Scenario,
+    Seen,
+)
+from windowshop.records.scalars import (
+    MAX_ID,
+    MAX_SECONDS,
+    MAX_TEXT,
+    MIN_SECONDS,
+    Attributes,
+    AttributeValue,
+    Category,
+    Context,
+    Finite,
+    Id,
+    Instant,
+    Record,
+    Scalar,
+    StoreName,
+    Text,
+    format_instant,
+    parse_instant,
+    split_category,
+)
+
+__all__ = [
+    "DEFAULT_FIELDS",
+    "ITEM_FIELDS",
+    "KINDS",
+    "KIND_CODE",
+    "MAX_ID",
+    "MAX_SECONDS",
+    "MAX_TEXT",
+    "MIN_SECONDS",
+    "NEEDS_ITEMS",
+    "NEEDS_NO_ITEM",
+    "AttributeValue",
+    "Attributes",
+    "Batch",
+    "Category",
+    "Context",
+    "Degraded",
+    "Event",
+    "FilterJson",
+    "Finite",
+    "Id",
+    "Instant",
+    "Item",
+    "Kind",
+    "MergePair",
+    "Reason",
+    "Receipt",
+    "RecentEvent",
+    "Record",
+    "Rejection",
+    "Request",
+    "Rule",
+    "Scalar",
+    "Scenario",
+    "Seen",
+    "Slate",
+    "SlateItem",
+    "StoreName",
+    "Text",
+    "Who",
+    "derived_event_id",
+    "event_key",
+    "flaws_of",
+    "format_instant",
+    "item_key",
+    "new_id",
+    "parse_instant",
+    "read",
+    "split_category",
+    "user_key",
+    "user_name",
+]

@@ -1,0 +1,264 @@
+"""Candidate sources: each proposes items for a profile and a request, with scores.
+
+All dense searches of one request go to the store in one call; the other sources are read from the
+profile and from the live counts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowshop import profile as profiles
+from windowshop import rank
+from windowshop.filters import Filter
+from windowshop.profile import Profile, Tastes
+from windowshop.profile.intent import Step, intent
+from windowshop.rank import (
+    EMPTY_KEYS,
+    EMPTY_SCORES,
+    Floats,
+    Keys,
+    Pool,
+    Source,
+    above_floor,
+)
+from windowshop.records import Request
+from windowshop.store import Search, Sparse, Vector
+from windowshop.words import overlap
+from windowshop.world import Tenant, World
+
+DAY_MS = 86_400_000
+PER_INTEREST = 60
+PER_SEARCH = 200
+OWN = 100
+POPULAR = 100
+NEIGHBOURS = 200
+
+UsersOf = Callable[[Keys], NDArray[np.float64]]
+"""Item keys [n] -> the number of users who have each [n]."""
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request, with everything about its user that the sources read."""
+
+    world: World
+    tenant: Tenant
+    request: Request
+    now: int
+    profile: Profile
+    tastes: Tastes
+    user_keys: Sequence[str]
+    where: Filter | None
+    asked: list[int] = field(default_factory=list)
+    query: Vector | None = None
+    steps: Sequence[Step] = ()
+    intent: Vector | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return self.world.blend[self.request.scenario]  # type: ignore[no-any-return]
+
+    def wants(self, signal: str) -> bool:
+        return self.weights.get(signal, 0.0) > 0
+
+
+def retrieve(ask: Ask) -> list[Source]:
+    """The candidates of every source that this scenario weighs. Raises Unavailable."""
+    return [*_dense(ask), *local_sources(ask), *_together(ask)]
+
+
+def local_sources(ask: Ask) -> list[Source]:
+    """The sources that need no store: own repeats, own last items, live counts."""
+    found = []
+    if ask.wants("habit"):
+        found.append(habit(ask))
+    if ask.wants("recent"):
+        found.append(recent(ask))
+    if ask.wants("popular"):
+        found.append(popular(ask))
+    if ask.wants("trend"):
+        keys, rises = ask.tenant.popularity.trend(POPULAR * 2, ask.now)
+        found.append(Source("trend", keys, rises.astype(np.float32)))
+    return found
+
+
+def habit(ask: Ask) -> Source:
+    """The user's own items by decayed frequency."""
+    half_life = float(ask.world.blend["habit_half_life"])
+    keys, scores, *_ = profiles.habit(ask.profile, ask.now, half_life)
+    best = np.argsort(-scores, kind="stable")[: max(OWN, ask.request.limit * 3)]
+    # The root keeps the one staple from drowning everything else bought now and then.
+    return Source("habit", keys[best], np.sqrt(scores[best]))
+
+
+def recent(ask: Ask) -> Source:
+    """The user's own items, newest first."""
+    keys = profiles.recently_viewed(ask.profile)[:400]
+    return Source("recent", keys, np.linspace(1, 0.01, len(keys), dtype=np.float32))
+
+
+def popular(ask: Ask) -> Source:
+    keys, scores = ask.tenant.popularity.top(
+        max(POPULAR, ask.request.limit * 3), float(ask.world.blend["popular_half_life"]), ask.now
+    )
+    return Source("popular", keys, scores.astype(np.float32))
+
+
+def _dense(ask: Ask) -> list[Source]:
+    """Searches by meaning: the user's interests, the items asked about, the words searched for."""
+    wanted: list[tuple[str, float, Search]] = []
+    room = len(ask.request.exclude or ()) + (400 if ask.request.seen == "drop" else 0)
+    if ask.wants("meaning") and ask.request.scenario == "for_you":
+        for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
+            limit = PER_INTEREST + ask.request.limit + room
+            wanted.append(("meaning", float(weight), Search(vector, limit, ask.where)))
+    if ask.intent is not None:
+        wanted.append(("intent", 1.0, Search(ask.intent, PER_SEARCH + room, ask.where)))
+    if ask.wants("similar") and ask.asked:
+        near = mean_vector(ask, ask.asked)
+        if near is not None:
+            limit = PER_SEARCH + ask.request.limit + room
+            wanted.append(("similar", 1.0, Search(near, limit, ask.where)))
+    if ask.wants("query") and ask.query is not None:
+        limit = PER_SEARCH + ask.request.limit + room
+        wanted.append(("query", 1.0, Search(ask.query, limit, ask.where)))
+    if not wanted:
+        return []
+    answers = ask.world.store.search(ask.tenant.name, [search for _, _, search in wanted])
+    found = []
+    for (signal, weight, _), hits in zip(wanted, answers, strict=True):
+        keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
+        cosines = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
+        scores = above_floor(cosines) if signal != "query" else np.maximum(cosines, 0)
+        found.append(Source(signal, keys, np.asarray(scores * weight, np.float32)))
+    return found
+
+
+def set_intent(ask: Ask) -> None:
+    """Find out what the user is after this minute. Raises Unavailable."""
+    if not ask.wants("intent"):
+        return
+    ask.steps = intent(ask.profile, ask.now, float(ask.world.blend["intent_hours"]))
+    vectors = step_vectors(ask)
+    if len(ask.steps):
+        total = np.array([step.weight for step in ask.steps], np.float32) @ vectors
+        norm = float(np.linalg.norm(total))
+        ask.intent = np.asarray(total / norm, np.float32) if norm > 1e-6 else None
+
+
+def step_vectors(ask: Ask) -> Floats:
+    """The vectors [n, dim] of the steps; a zero row where an item has none."""
+    rows = ask.world.matrix(ask.tenant, [step.item for step in ask.steps])
+    for row, step in enumerate(ask.steps):
+        if step.query is not None:
+            rows[row] = ask.world.query_vector(step.query)
+    return rows
+
+
+def mean_vector(ask: Ask, keys: Sequence[int]) -> Vector | None:
+    """The direction that the items have in common [dim]; None where none has a vector."""
+    total = ask.world.matrix(ask.tenant, list(keys)[:50]).sum(axis=0)
+    norm = float(np.linalg.norm(total))
+    return np.asarray(total / norm, np.float32) if norm > 1e-6 else None
+
+
+def _together(ask: Ask) -> list[Source]:
+    """What users who took the asked items took near them in time, over what all take.
+
+    A pair counts more the closer the two events lie: fully within one basket (the same hour), half
+    after three days; divided by the square root of the number of users of the other item, so that
+    what everybody takes does not stand beside everything.
+    """
+    if not ask.wants("together") or not ask.asked:
+        return []
+    keys = np.array(ask.asked, np.uint64)
+    dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
+    query = Sparse(dims, np.ones(len(dims), np.float32))
+    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.user_keys)
+    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
+    return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
+
+
+def together(
+    asked: Keys,
+    tails: Sequence[NDArray[np.void]],
+    users_of: UsersOf,
+) -> tuple[Keys, Floats]:
+    """Items by how near in time, and how often, they stand to `asked` in the tails."""
+    items: list[Keys] = []
+    weights: list[Floats] = []
+    for tail in tails:
+        ours = np.isin(tail["item"], asked)
+        if not ours.any() or ours.all():
+            continue
+        times = tail["time"].astype(np.int64)
+        gaps = np.abs(times[~ours][:, None] - times[ours][None, :]).min(axis=1)
+        items.append(tail["item"][~ours])
+        weights.append(np.exp2(-np.maximum(gaps - 3600, 0) / (3 * 86_400)).astype(np.float32))
+    if not items:
+        return EMPTY_KEYS, EMPTY_SCORES
+    keys, where = np.unique(np.concatenate(items), return_inverse=True)
+    scores = np.bincount(where, np.concatenate(weights)) / np.sqrt(users_of(keys) + 4.0)
+    best = np.argsort(-scores, kind="stable")[:PER_SEARCH]
+    return keys[best], scores[best].astype(np.float32)
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+def score(ask: Ask) -> Pool:
+    """The candidates of a request with their scores. Raises Unavailable."""
+    if ask.request.scenario == "rerank":
+        given = np.array(ask.asked, np.uint64)
+        return _only(rank.blend(_sources_for(ask, given), ask.weights), given)
+    set_intent(ask)
+    sources = retrieve(ask)
+    if ask.request.scenario == "search":
+        sources += _search_features(ask, sources)
+    return rank.blend(sources, ask.weights)
+
+
+def score_locally(ask: Ask) -> Pool:
+    """As `score`, from what needs no store: for when it is away."""
+    pool = rank.blend(local_sources(ask), ask.weights)
+    return _only(pool, np.array(ask.asked, np.uint64)) if ask.request.scenario == "rerank" else pool
+
+
+def _sources_for(ask: Ask, keys: Keys) -> list[Source]:
+    """Every signal for the given items, instead of proposing others."""
+    sources = [source for source in local_sources(ask) if source.signal != "popular"]
+    half_life = float(ask.world.blend["popular_half_life"])
+    counts = ask.tenant.popularity.scores(keys, half_life, ask.now)
+    sources.append(Source("popular", keys, np.asarray(counts, np.float32)))
+    sources += _meaning_for(ask, keys)
+    return sources
+
+
+def _meaning_for(ask: Ask, keys: Keys) -> list[Source]:
+    if len(ask.tastes.vectors) == 0 or len(keys) == 0:
+        return []
+    units = ask.world.matrix(ask.tenant, keys.tolist())
+    near = (units @ ask.tastes.vectors.T) * ask.tastes.weights
+    return [Source("meaning", keys, np.maximum(near.max(axis=1), 0).astype(np.float32))]
+
+
+def _search_features(ask: Ask, sources: Sequence[Source]) -> list[Source]:
+    keys = np.unique(
+        np.concatenate([s.keys for s in sources if s.signal == "query"] or [EMPTY_KEYS])
+    )
+    cards = ask.world.cards(ask.tenant, keys.tolist())
+    shares = [overlap(ask.request.query or "", cards.get(int(key), {})) for key in keys]
+    return [Source("words", keys, np.array(shares, np.float32)), *_meaning_for(ask, keys)]
+
+
+def _only(pool: Pool, keys: Keys) -> Pool:
+    """The pool cut to the given items, with a zero row for those that no source knew."""
+    missing = np.setdiff1d(keys, pool.keys)
+    kept = np.isin(pool.keys, keys)
+    parts = np.concatenate(
+        [pool.parts[kept], np.zeros((len(missing), pool.parts.shape[1]), np.float32)]
+    )
+    return Pool(np.concatenate([pool.keys[kept], missing]), parts, parts.sum(axis=1), pool.signals)

@@ -1,0 +1,179 @@
+"""`windowshop serve`: the process that answers, and all that it owns."""
+
+import contextlib
+import gc
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from windowshop import operator, serving
+from windowshop.api import Access, create_app
+from windowshop.errors import InvalidInput, NotReady, Unavailable
+from windowshop.keeper import Keeper
+from windowshop.local import EventQueue, open_shop, wall_ms
+from windowshop.logs import configure
+from windowshop.serving import Serving
+from windowshop.settings import load_settings
+from windowshop.shop import Shop
+
+PAGE_FILES = "page"
+"""Folder of a home whose files the page shows beside its own (the demo's shoppers)."""
+GRACE_S = 5
+BACKLOG = 1_024
+
+
+def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve a home until SIGTERM or SIGINT; `on_ready(url)` is called once requests are accepted.
+
+    Raises InvalidInput (an address that others reach, and no keys), NotReady (this home is served
+    already), Unavailable (the port is taken), Misconfigured.
+    """
+    already = serving.find(home)
+    if already is not None:
+        raise NotReady(f"this home is served already, at {already.url} (process {already.pid})")
+    settings = load_settings(home)
+    configure(settings.log_level)
+    with contextlib.closing(bind(host, port)) as door:
+        shop = open_shop(home, settings)
+        with contextlib.closing(shop):
+            is_local = _is_loopback(host)
+            if not is_local and not shop.world.log.has_keys():
+                raise InvalidInput(
+                    f"--host {host} can be reached by others, and this home has no keys: "
+                    "make one first with `windowshop keys create --role secret`"
+                )
+            access = Access(
+                shop.world.log, wall_ms, keys_required=not is_local, origins=settings.origins
+            )
+            _run(home, shop, access, door, _address(host, door), on_ready)
+
+
+def _run(
+    home: Path,
+    shop: Shop,
+    access: Access,
+    door: socket.socket,
+    url: str,
+    on_ready: Callable[[str], None],
+) -> None:
+    place = Serving(os.getpid(), url, serving.new_token())
+    keeper = Keeper(shop)
+    events = EventQueue(shop)
+    verbs = operator.bind(shop)
+    verbs["embed"] = lambda args: {"embedded": keeper.embed(args["store"], args["limit"])}
+    page_files = home / PAGE_FILES
+    app = create_app(
+        shop,
+        events=events,
+        access=access,
+        settings=shop.world.settings,
+        operator=verbs,
+        operator_token=place.token,
+        on_items=keeper.tell,
+        page_files=page_files if page_files.is_dir() else None,
+    )
+
+    def ready() -> None:
+        serving.announce(home, place)
+        gc.collect()
+        gc.freeze()  # what was loaded to serve stays: no collection needs to walk it again
+        keeper.start()
+        on_ready(url)
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    try:
+        with _quiet_signals():
+            _Server(config, ready).run([door])
+    finally:
+        serving.withdraw(home, place)
+        events.close()
+        keeper.close()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+@contextlib.contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """uvicorn stops at SIGTERM and SIGINT and then raises them again: here they have done their work."""
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        return
+
+    before = {number: signal.signal(number, ignore) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- addresses -------------------------------------------------------------------------------------
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; it refuses connections until it listens.
+
+    Raises InvalidInput (no such host), Unavailable (the port is taken).
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, OverflowError, UnicodeError):
+        raise InvalidInput(f"--host {host} --port {port}: no such address") from None
+    family, kind, protocol, _, address = found[0]
+    door = socket.socket(family, kind, protocol)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind(address)
+    except PermissionError:
+        door.close()
+        raise Unavailable(
+            f"port {port} needs more rights: choose one from 1024 with --port"
+        ) from None
+    except OSError as error:
+        door.close()
+        raise Unavailable(
+            f"port {port} on {host} is taken ({error.strerror}): choose another with --port, "
+            "or stop what uses it"
+        ) from None
+    return door
+
+
+def _address(host: str, door: socket.socket) -> str:
+    """The URL to call; port 0 has become a real one, and 0.0.0.0 is this machine."""
+    port = door.getsockname()[1]
+    if host in ("0.0.0.0", "::", ""):
+        host = "127.0.0.1" if door.family == socket.AF_INET else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

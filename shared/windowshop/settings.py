@@ -1,0 +1,115 @@
+"""Settings: HOME/windowshop.toml, overridden by WINDOWSHOP_<NAME>. The only reader of the environment."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from windowshop.errors import Misconfigured
+from windowshop.records import KINDS
+
+FILE = "windowshop.toml"
+DEFAULT_HOME = Path(".windowshop")
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+class Settings(BaseSettings):
+    """Everything that a shop may turn. The order of precedence: environment, file, default."""
+
+    model_config = SettingsConfigDict(env_prefix="WINDOWSHOP_", extra="forbid")
+
+    clock: Literal["wall", "events"] = "wall"
+    """What decays and "this week" are measured against: the wall clock or the newest event."""
+    model: str = DEFAULT_MODEL
+    """The encoder: an installed package, a folder or a hub name."""
+    runtime: Literal["auto", "onnx", "torch"] = "auto"
+    pooling: Literal["mean", "cls", "last"] | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+    max_tokens: int | None = Field(default=None, ge=8, le=8192)
+    origins: tuple[str, ...] = ()
+    """Web origins whose pages may call the API, such as https://shop.example."""
+    weights: dict[str, float] = {}
+    """Weight of an event by its kind, where it should differ from the default."""
+    retention_days: float | None = Field(default=None, gt=0)
+    """Events older than this are deleted from the log; for ever unless set."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """Threads of the encoder; 0 takes one for each core."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("weights")
+    @classmethod
+    def _known_kinds(cls, value: dict[str, float]) -> dict[str, float]:
+        for kind, weight in value.items():
+            if kind not in KINDS:
+                close = difflib.get_close_matches(kind, KINDS, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"no such kind of event: {kind!r}{hint}")
+            if not -100 <= weight <= 100:
+                raise ValueError(f"{kind}: a weight lies between -100 and 100")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The file's values arrive as arguments; the environment goes before them."""
+        return env_settings, init_settings
+
+
+def home_of(argument: Path | None) -> Path:
+    """Where all state lives: the argument, else WINDOWSHOP_HOME, else ./.windowshop."""
+    return argument or Path(os.environ.get("WINDOWSHOP_HOME") or DEFAULT_HOME)
+
+
+def load_settings(home: Path) -> Settings:
+    """The settings of a home. Raises Misconfigured naming the setting and where it came from."""
+    path = home / FILE
+    values: dict[str, Any] = {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read: {error}") from None
+    for name in values:
+        if name not in Settings.model_fields:
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise Misconfigured(f"{path}: unknown setting {name!r}{hint}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        variable = f"WINDOWSHOP_{name.upper()}"
+        source = variable if variable in os.environ else str(path)
+        raise Misconfigured(f"{source}: {name}: {first['msg']}") from None
+
+
+def settings_in_force(settings: Settings, home: Path) -> Mapping[str, tuple[object, str]]:
+    """Every setting as (value, source), for `doctor`."""
+    try:
+        in_file = set(tomllib.loads((home / FILE).read_text("utf-8")))
+    except (OSError, ValueError):
+        in_file = set()
+    found: dict[str, tuple[object, str]] = {}
+    for name, value in settings.model_dump().items():
+        variable = f"WINDOWSHOP_{name.upper()}"
+        source = variable if variable in os.environ else FILE if name in in_file else "default"
+        found[name] = (value, source)
+    return found

@@ -1,0 +1,145 @@
+"""The port to the vectors: what the rest of windowshop may ask of Qdrant.
+
+Two implementations: `edge.EdgeStore` (in this process) and `server.ServerStore` (a Qdrant server).
+`tenant` is the contract's store name: one shop of many; nothing ever crosses it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowshop.filters import FieldType, Filter
+
+Vector = NDArray[np.float32]
+Payload = dict[str, Any]
+
+
+class Hit(NamedTuple):
+    """One found item: its key and its cosine."""
+
+    key: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One dense search: the `limit` items nearest to `vector` among those that pass `where`."""
+
+    vector: Vector
+    limit: int
+    where: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Weights by 32-bit dimension; the dimension of an item is the low 32 bits of its key."""
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class StoredUser:
+    """What is kept of one user. `version` counts the writes; 0 means not stored yet.
+
+    `payload` holds the packed profile (`profile.pack`), its `tail`, `last_event_at`, ...
+    """
+
+    key: str
+    version: int = 0
+    payload: Payload = field(default_factory=dict)
+    taste: Vector | None = None
+    history: Sparse | None = None
+
+
+class Neighbour(NamedTuple):
+    """A like-minded user: the dot product of the histories, and the packed tail."""
+
+    key: str
+    score: float
+    tail: str
+
+
+class Store(Protocol):
+    """Every method raises Unavailable when Qdrant cannot be reached or fails."""
+
+    @property
+    def model(self) -> str:
+        """Name of the encoder whose vectors this store holds."""
+
+    # items
+    def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
+        """Write payloads whole (keeping vectors, and `embedded_at` / `vector_hash`), unless the
+        stored `order` is greater. At most 1,000 a call."""
+
+    def put_vectors(
+        self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
+    ) -> list[int]:
+        """Set the `text` vectors [n, dim] of items whose `text_hash` still equals the given hash;
+        sets `vector_hash` and `embedded_at`. Returns the keys that took effect."""
+
+    def items(
+        self, tenant: str, keys: Sequence[int], fields: Sequence[str] | None = None
+    ) -> dict[int, Payload]:
+        """Payloads of those that exist (all of it, or only the named top-level fields)."""
+
+    def vectors(self, tenant: str, keys: Sequence[int]) -> dict[int, Vector]:
+        """Text vectors [dim] of those that have one."""
+
+    def delete_items(self, tenant: str, keys: Sequence[int], order: int | None = None) -> None:
+        """Remove them; with `order`, only those stored with a smaller or equal order."""
+
+    def scan(
+        self,
+        tenant: str,
+        cursor: int | None,
+        limit: int,
+        where: Filter | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> tuple[list[tuple[int, Payload]], int | None]:
+        """A page of items by key, and the cursor of the next page (None at the end)."""
+
+    def waiting(self, tenant: str, limit: int) -> list[int]:
+        """Keys of items whose vector is missing or was made from an older text."""
+
+    def search(self, tenant: str, searches: Sequence[Search]) -> list[list[Hit]]:
+        """All searches in one round trip, each best first. Items without a vector are not found."""
+
+    def count(self, tenant: str, where: Filter | None = None) -> int:
+        """Number of items (exact)."""
+
+    # users
+    def users(self, tenant: str, keys: Sequence[str], vectors: bool = False) -> dict[str, StoredUser]:
+        """Those that exist; `taste` and `history` only with `vectors`."""
+
+    def put_users(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
+        """Conditional writes: each takes effect only if the stored version is `user.version`
+        (0: not stored); the stored version is then one more. Returns the keys that lost."""
+
+    def delete_users(self, tenant: str, keys: Sequence[str]) -> None: ...
+
+    def neighbours(
+        self, tenant: str, query: Sparse, limit: int, exclude: Sequence[str] = ()
+    ) -> list[Neighbour]:
+        """Users by dot product of `query` with their `history`, best first."""
+
+    def count_users(self, tenant: str) -> int: ...
+
+    def user_keys(self, tenant: str) -> Iterator[str]: ...
+
+    # the tenant and the whole
+    def tenants(self) -> list[str]: ...
+
+    def declare(self, tenant: str, name: str, kind: FieldType) -> None:
+        """Index attribute `name`, so that filters may use it. Idempotent."""
+
+    def maintain(self) -> list[str]:
+        """Build or tidy indexes where it pays, without a pause in serving; says what was done."""
+
+    def flush(self) -> None:
+        """Everything written so far is on disk when this returns."""
+
+    def close(self) -> None: ...

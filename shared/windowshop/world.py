@@ -1,0 +1,221 @@
+"""What the verbs of a shop work with: the ports, the settings, and small caches of what they read.
+
+One `World` a process. Caches are kept exact by the writes that go through this process; where other
+processes write too (AWS), `fresh_ms` bounds how long an entry is believed.
+"""
+
+import threading
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any, Protocol
+
+import numpy as np
+
+from windowshop.encode import Encoder
+from windowshop.errors import Misconfigured
+from windowshop.filters import FieldType
+from windowshop.log import Log
+from windowshop.popularity import Popularity
+from windowshop.profile import Events, Keys, Weights
+from windowshop.profile.events import IMPRESSION
+from windowshop.rank import Floats
+from windowshop.settings import Settings
+from windowshop.store import Payload, Store, Vector
+
+MAX_CARDS = 200_000
+MAX_VECTORS = 40_000
+MAX_QUERIES = 2_000
+MAX_KNOWN = 2_000_000
+READ = 1_000
+SNAPSHOT = "popularity"
+
+
+class Clock(Protocol):
+    def __call__(self) -> int:
+        """Milliseconds since the epoch."""
+
+
+@dataclass(slots=True)
+class Tenant:
+    """What this process holds of one store."""
+
+    name: str
+    popularity: Popularity
+    newest_ms: int
+    seq: int
+    fields: dict[str, FieldType]
+    cards: dict[int, Payload | None] = field(default_factory=dict)
+    vectors: dict[int, Vector | None] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
+    fallback: list[Payload] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class World:
+    """The ports, chosen once, and what is derived from the settings."""
+
+    store: Store
+    log: Log
+    encoder: Encoder
+    settings: Settings
+    wall: Clock
+    fresh_ms: int | None = None
+    weights: Weights = field(init=False)
+    blend: Mapping[str, Any] = field(init=False)
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    queries: dict[str, Vector] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.weights = Weights().replaced(self.settings.weights)
+        self.blend = read_blend()
+
+    # --- tenants and time -----------------------------------------------------------------------
+
+    def tenant(self, name: str) -> Tenant:
+        """The store's state; read from the log's snapshot and what came after it, on first use."""
+        found = self.tenants.get(name)
+        if found is None:
+            with self.lock:
+                found = self.tenants.get(name) or self._open(name)
+                self.tenants[name] = found
+        return found
+
+    def _open(self, name: str) -> Tenant:
+        seq, blob = self.log.snapshot(name, SNAPSHOT) or (0, None)
+        popularity = Popularity.load(blob) if blob else Popularity()
+        tenant = Tenant(name, popularity, self.log.newest(name) or 0, seq, self.log.fields(name))
+        self._replay(tenant)
+        return tenant
+
+    def _replay(self, tenant: Tenant) -> None:
+        for part in self.log.replay_since(tenant.name, tenant.seq):
+            self.count(tenant, part.events, part.users, part.seq)
+
+    def count(self, tenant: Tenant, events: Events, users: Keys, seq: int) -> None:
+        """Add logged events [n] and their users [n] to the store's live counts."""
+        folded = events["kind"] != IMPRESSION
+        with self.lock:
+            tenant.popularity.add(
+                events["item"][folded],
+                events["time"][folded],
+                self.weights.gain(events[folded]),
+                users=users[folded],
+            )
+            tenant.newest_ms = max(tenant.newest_ms, int(events["time"].max(initial=0)))
+            tenant.seq = max(tenant.seq, seq)
+
+    def recount(self, name: str) -> None:
+        """The store's live counts again from the log."""
+        tenant = self.tenant(name)
+        with self.lock:
+            tenant.popularity, tenant.seq = Popularity(), 0
+            self._replay(tenant)
+
+    def now(self, tenant: Tenant) -> int:
+        """The store's clock: the wall's time, or that of the newest event."""
+        if self.settings.clock == "events" and tenant.newest_ms:
+            return tenant.newest_ms
+        return self.wall()
+
+    def stamp(self, name: str, received_ms: int) -> int:
+        """The time of an event that came without one: its receipt, by the store's clock.
+
+        Under the clock of the events a replayed 2017 must not end because somebody clicks today.
+        """
+        tenant = self.tenant(name)
+        if self.settings.clock == "events" and tenant.newest_ms:
+            return tenant.newest_ms + 1
+        return received_ms
+
+    # --- reading through the caches ---------------------------------------------------------------
+
+    def cards(self, tenant: Tenant, keys: Iterable[int]) -> dict[int, Payload]:
+        """Payloads of the items that exist, by key."""
+        held = tenant.cards
+        wanted = [int(key) for key in keys]
+        missing = [key for key in wanted if key not in held]
+        if missing:
+            read = self.store.items(tenant.name, missing)
+            _make_room(held, len(missing), MAX_CARDS)
+            for key in missing:
+                held[key] = read.get(key)
+        return {key: card for key in wanted if (card := held.get(key)) is not None}
+
+    def known(self, tenant: Tenant, keys: Collection[int]) -> set[int]:
+        """Those of the keys whose items exist."""
+        missing = [key for key in keys if key not in tenant.known]
+        if len(tenant.known) > MAX_KNOWN:
+            tenant.known.clear()
+            missing = list(keys)
+        for start in range(0, len(missing), READ):
+            part = missing[start : start + READ]
+            tenant.known.update(self.store.items(tenant.name, part, ("item_id",)))
+        return tenant.known.intersection(keys)
+
+    def vectors(self, tenant: Tenant, keys: Iterable[int]) -> dict[int, Vector]:
+        """Unit vectors of the items that have one, by key."""
+        held = tenant.vectors
+        wanted = [int(key) for key in keys]
+        missing = [key for key in wanted if key not in held]
+        if missing:
+            read = self.store.vectors(tenant.name, missing)
+            _make_room(held, len(missing), MAX_VECTORS)
+            for key in missing:
+                held[key] = read.get(key)
+        return {key: vector for key in wanted if (vector := held.get(key)) is not None}
+
+    def matrix(self, tenant: Tenant, keys: Sequence[int]) -> Floats:
+        """Unit vectors as rows [n, dim]; a zero row where an item has none."""
+        rows = np.zeros((len(keys), self.encoder.dim), np.float32)
+        found = self.vectors(tenant, keys)
+        for row, key in enumerate(keys):
+            vector = found.get(int(key))
+            if vector is not None:
+                rows[row] = vector
+        return rows
+
+    def forget_cached(self, tenant: Tenant, keys: Iterable[int], vectors: bool = True) -> None:
+        """Called after a write: what was read before is no longer believed."""
+        for key in keys:
+            tenant.cards.pop(key, None)
+            tenant.known.discard(key)
+            if vectors:
+                tenant.vectors.pop(key, None)
+
+    def query_vector(self, text: str) -> Vector:
+        """The vector [dim] of a search; the last few thousand are remembered."""
+        text = " ".join(text.split())
+        vector = self.queries.get(text)
+        if vector is None:
+            vector = self.encoder.encode([text], query=True)[0]
+            _make_room(self.queries, 1, MAX_QUERIES)
+            self.queries[text] = vector
+        return vector
+
+    def save_popularity(self) -> None:
+        """Write every store's counts to the log, so that the next start replays little."""
+        for tenant in list(self.tenants.values()):
+            with self.lock:
+                seq, blob = tenant.seq, tenant.popularity.save()
+            self.log.put_snapshot(tenant.name, SNAPSHOT, seq, blob)
+
+
+def _make_room(held: dict[Any, Any], more: int, limit: int) -> None:
+    """Drop the oldest quarter of a full cache (dicts keep the order of insertion)."""
+    if len(held) + more > limit:
+        for key in list(held)[: limit // 4 + more]:
+            held.pop(key, None)
+
+
+def read_blend() -> Mapping[str, Any]:
+    """weights.toml, checked."""
+    text = resources.files("windowshop").joinpath("weights.toml").read_text("utf-8")
+    blend = tomllib.loads(text)
+    for name, part in blend.items():
+        numbers = part.values() if isinstance(part, dict) else [part]
+        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+            raise Misconfigured(f"weights.toml: {name}: weights are numbers from 0")
+    return blend

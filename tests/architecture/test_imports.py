@@ -1,0 +1,138 @@
+"""Who imports what, and what a process that only answers never loads."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "shared" / "windowshop"
+
+# What is foreign has one home; elsewhere nobody knows that it is used.
+HOMES = {
+    "api": {"fastapi", "starlette"},
+    "aws": {"boto3", "botocore", "aws_lambda_powertools"},
+    "cli": {"rich", "typer"},
+    "encode": {
+        "huggingface_hub",
+        "onnx",
+        "onnxruntime",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+    },
+    "files": {"arro3"},
+    "keys": {"jwt"},
+    "log": {"sqlite3"},
+    "serve": {"uvicorn"},
+    "store.edge": {"qdrant_edge"},
+    "store.server": {"grpc", "qdrant_client"},
+}
+# Never in a process that answers requests or folds events: slow to load, or large.
+HEAVY = {
+    "boto3",
+    "duckdb",
+    "matplotlib",
+    "onnx",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "qdrant_client",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
+}
+
+
+# Low in the layers and yet not pure: they read a file, the environment or chance, or write a line.
+IMPURE = {"keys", "logs", "mapping", "settings"}
+
+
+def modules():
+    """{dotted name below windowshop: its syntax tree}."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_bytes())
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imported(tree):
+    """Top-level names of what a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def strays(trees, library, home):
+    """Modules outside `home` that import `library`."""
+    return [
+        name
+        for name, tree in trees.items()
+        if library in imported(tree) and not f"{name}.".startswith(f"{home}.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [(library, home) for home, libraries in HOMES.items() for library in sorted(libraries)],
+)
+def test_a_foreign_library_has_one_home(library, home):
+    assert strays(modules(), library, home) == []
+
+
+def test_a_stray_import_is_found():
+    tree = ast.parse("def f():\n    from fastapi.routing import APIRoute")
+    assert strays({"shop": tree, "api.wire": tree}, "fastapi", "api") == ["shop"]
+
+
+def test_what_lies_low_is_pure_or_known_not_to_be():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers, pure = config["contracts"][0]["layers"], config["contracts"][-1]["source_modules"]
+    ranks = [re.findall(r"\w+", layer) for layer in layers]
+    lowest_with_ports = next(n for n, names in enumerate(ranks) if "store" in names)
+    low = {name for names in ranks[lowest_with_ports + 1 :] for name in names}
+    assert {name.removeprefix("windowshop.") for name in pure} == low - IMPURE
+
+
+def reads_environment(tree):
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        and node.attr in {"environ", "environb", "getenv"}
+        for node in ast.walk(tree)
+    )
+
+
+def test_only_settings_reads_the_environment():
+    assert [name for name, tree in modules().items() if reads_environment(tree)] in (
+        [],
+        ["settings"],
+    )
+
+
+def loaded_by(module):
+    """Names of all modules in a fresh process that imported only `module`."""
+    code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+@pytest.mark.parametrize(
+    # A budget of modules rather than of time: the same on every machine, and it moves for a reason.
+    ("module", "budget"),
+    [("windowshop.api", 1_100), ("windowshop.consume", 700)],
+)
+def test_a_process_that_answers_loads_little(module, budget):
+    loaded = loaded_by(module)
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+    assert len(loaded) <= budget
