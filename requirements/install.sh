@@ -12,8 +12,14 @@ state() {
     cat "requirements/$1.txt" pyproject.toml shared/windowshop/__init__.py | cksum
 }
 
+# The environment is of the Python asked for, if one was.
+as_asked() {
+    [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>&1)" = "$(.venv/bin/python -V 2>&1)" ]
+}
+
 current() {
-    [ -x .venv/bin/python ] && [ "$(cat ".venv/installed-$1" 2>/dev/null)" = "$(state "$1")" ]
+    [ -x .venv/bin/python ] && as_asked &&
+        [ "$(cat ".venv/installed-$1" 2>/dev/null)" = "$(state "$1")" ]
 }
 
 say() {
@@ -43,7 +49,10 @@ find_python() {
     tried=
     for candidate in "$@"; do
         # A name on the PATH may still not run: version managers put stand-ins there.
-        "$candidate" -c '' 2>/dev/null || continue
+        if ! "$candidate" -c '' 2>/dev/null; then
+            [ -z "${PYTHON:-}" ] || say "$candidate does not run."
+            continue
+        fi
         code=0
         flaw=$("$candidate" requirements/fit.py) || code=$?
         case $code in
@@ -59,7 +68,8 @@ find_python() {
 }
 
 usable() {
-    [ "$(head -n 1 .venv/installed-demo 2>/dev/null || pwd)" = "$(pwd)" ] &&
+    [ -x .venv/bin/python ] && as_asked &&
+        [ "$(head -n 1 .venv/installed-demo 2>/dev/null || pwd)" = "$(pwd)" ] &&
         .venv/bin/python requirements/fit.py >/dev/null 2>&1 &&
         .venv/bin/python -m pip --version >/dev/null 2>&1
 }

@@ -10,6 +10,11 @@ from typing import Any
 LONGEST = 64  # no number is longer
 
 
+def printed(text: str) -> str:
+    """Text that any stream takes: JSON may hold half a character."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def shown(value: object, most: int = 40) -> str:
     """A cell for a message."""
     text = str(value)

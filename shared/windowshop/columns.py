@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 
+from windowshop.amounts import printed
 from windowshop.errors import InvalidInput
 from windowshop.headings import normal
 from windowshop.records import Event, Item, Kind
@@ -55,7 +56,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def listed(names: Sequence[str], most: int = 30) -> str:
     """Column names for a message."""
     shown = ", ".join(name[:60] for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    return printed(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 # --- the plan for one file ---------------------------------------------------------------------
@@ -120,6 +121,12 @@ def plan(
         (made.fields if inner == ours else made.nested)[inner] = column
     recognise(columns, mapping, names, made.fields, taken)
     made.rest = [name for name in columns if name not in taken]
+    if headed:
+        there = {*made.fields, *made.nested, *columns, *KNOWN}
+        for name in mapping.lists:
+            if name.removeprefix(nested + ".") not in there:
+                hint = nearest(name, there)
+                made.notes.append(f"[lists] {name} is no field and no column of this file{hint}")
     return made
 
 

@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib import metadata
@@ -42,7 +41,7 @@ class Findings:
 
 
 def examine(home: Path) -> Json:
-    """All checks of a home: `{ok, home, versions, settings, serving, shop, checks}`. Raises nothing of ours."""
+    """All checks of a home; whatever is wrong becomes a check, not an error."""
     found = Findings()
     versions = _versions(found)
     settings = _settings(home, found)
@@ -86,8 +85,6 @@ def _versions(found: Findings) -> dict[str, str | None]:
         if missing and len(missing) < len(names):
             mend = f"pip install 'windowshop[{extra}]'"
             found.add("install", "warning", f"extra {extra}: {', '.join(missing)} is missing", mend)
-    if sys.version_info < (3, 11):
-        found.add("python", "broken", "Python 3.11 or newer is needed", "install a newer Python")
     if found.ok:
         found.add("install", "ok", f"windowshop {__version__}, Python {versions['python']}")
     return versions
@@ -131,7 +128,7 @@ def _open(home: Path, found: Findings) -> tuple[str | None, Json | None]:
         mend = "see above" if error.retry else "mend what it names, or restore the home from a copy"
         found.add("shop", "broken", error.detail, mend)
         return url, None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is a finding)
         detail = f"{type(error).__name__}: {error}"
         found.add("shop", "broken", detail, "restore the home from a copy, or begin a new one")
         return url, None
@@ -171,15 +168,23 @@ def _judge(shop: Json, found: Findings) -> None:
 
 
 _COMPLAINTS = (
-    ("waiting", "{:,} items wait for their vectors", "`windowshop serve` embeds them, or ingest again"),
-    ("behind", "{:,} users' profiles are behind the log", "`windowshop serve` or `windowshop rebuild`"),
+    (
+        "waiting",
+        "{:,} items wait for their vectors",
+        "`windowshop serve` embeds them, or ingest again",
+    ),
+    (
+        "behind",
+        "{:,} users' profiles are behind the log",
+        "`windowshop serve` folds them, or `windowshop rebuild`",
+    ),
     (
         "unknown_item_events",
         "{:,} events name items that are not in the catalogue; they count once the items are",
         "ingest those items",
     ),
     ("dead_letters", "{:,} dead letters", "`windowshop dead-letters list`"),
-)  # fmt: skip
+)
 
 
 def _disk(home: Path, found: Findings) -> None:

@@ -1,4 +1,4 @@
-"""What a serving process does beside answering: embeds what waits, folds what a crash left, tidies up."""
+"""What a serving process does beside answering: it embeds what waits, folds, and tidies up."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ TIDY_S = 60.0
 
 
 class Keeper:
-    """Two threads: one embeds and folds at once, one tidies in quiet moments (which may take minutes).
+    """Two threads: one embeds and folds at once, one tidies in quiet moments (it may take minutes).
 
     Both survive any error: it is logged, and the work is still there at the next look.
     """
@@ -67,7 +67,7 @@ class Keeper:
                 step()
             except WindowshopError as error:
                 log("keeper").warning("upkeep_failed", code=error.code, detail=error.detail)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
                 log("keeper").error("upkeep_failed", error=error)
             wake.wait(pause_s)
 

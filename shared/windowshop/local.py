@@ -1,6 +1,7 @@
 """The embedded world: one process, one folder, nothing to install beside it."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -119,8 +120,8 @@ class EventQueue:
             for waiting in batch:
                 _answer(waiting, error)
             return
-        except Exception as error:
-            log().error("events_not_logged", error=repr(error))
+        except Exception as error:  # noqa: BLE001 - the callers must be answered
+            log("events").error("events_not_logged", error=error)
             for waiting in batch:
                 _answer(waiting, Unavailable("the events could not be written"))
             return
@@ -128,9 +129,9 @@ class EventQueue:
             _answer(waiting, one)
         try:
             self._fold(batch, recorded)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the thread must go on
             # The log remembers who is unfolded; the keeper of `serve` tries again.
-            log().error("users_not_folded", error=repr(error))
+            log("events").error("users_not_folded", error=error)
 
     def _fold(self, batch: Sequence[_Waiting], recorded: Sequence[Recorded]) -> None:
         for tenant in {waiting.tenant for waiting in batch}:
@@ -152,7 +153,5 @@ def _answer(waiting: _Waiting, outcome: Recorded | Exception) -> None:
         else:
             waiting.done.set_result(outcome)
 
-    try:
+    with contextlib.suppress(RuntimeError):  # the caller's loop has ended: nobody to be told
         waiting.loop.call_soon_threadsafe(settle)
-    except RuntimeError:
-        pass  # the caller's loop has ended: nobody is left to be told

@@ -1,4 +1,4 @@
-"""What the command line can do to a shop: one table of verbs, in this process or in the one that serves.
+"""What the command line can do to a shop: one table of verbs, here or in the process that serves.
 
 A verb takes and gives plain JSON, so that `windowshop ingest` in a second terminal does to a served
 home exactly what it does to an idle one: called directly (`LocalOperator`) or posted to the process
@@ -7,7 +7,7 @@ that serves (`RemoteOperator`: loopback, with the token that only the home's own
 
 import http.client
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,6 +15,7 @@ import orjson
 from windowshop import consume, errors, users
 from windowshop.errors import Flaw, Unavailable, WindowshopError
 from windowshop.keys import make_key
+from windowshop.log.sqlite import SqliteLog
 from windowshop.profile import EventRow, event_row
 from windowshop.records import Event, Item, Record, Request, Who, format_instant, read
 from windowshop.shop import Shop
@@ -62,7 +63,7 @@ def bind(shop: Shop) -> dict[str, Callable[[Json], Json]]:
     return {name: bound(verb) for name, verb in VERBS.items()}
 
 
-# --- items -----------------------------------------------------------------------------------------
+# --- items ---------------------------------------------------------------------------------------
 
 
 def _records(record: type[R], values: Sequence[object]) -> list[R]:
@@ -107,7 +108,7 @@ def add_field(shop: Shop, args: Json) -> Json:
     return fields(shop, args)
 
 
-# --- events and users --------------------------------------------------------------------------------
+# --- events and users ----------------------------------------------------------------------------
 
 
 def now(shop: Shop, args: Json) -> Json:
@@ -175,13 +176,18 @@ def forget(shop: Shop, args: Json) -> Json:
     return shop.forget(args["store"], read(Who, args["who"]).name)
 
 
-# --- keys and letters --------------------------------------------------------------------------------
+# --- keys and letters ----------------------------------------------------------------------------
+
+
+def _log(shop: Shop) -> SqliteLog:
+    """The log of the embedded world, which keeps keys and letters beside the events."""
+    return cast(SqliteLog, shop.world.log)
 
 
 def create_key(shop: Shop, args: Json) -> Json:
     """A new key: the only time that it is shown."""
     key, stored = make_key(args["store"], args["role"], shop.world.wall(), args.get("note", ""))
-    shop.world.log.put_key(stored)
+    _log(shop).put_key(stored)
     return {"key": key, "id": stored.id, "role": stored.role, "store": stored.store}
 
 
@@ -196,24 +202,24 @@ def keys(shop: Shop, args: Json) -> Json:
                 "created_at": format_instant(key.created_ms),
                 "revoked_at": None if key.revoked_ms is None else format_instant(key.revoked_ms),
             }
-            for key in shop.world.log.keys(args["store"])
+            for key in _log(shop).keys(args["store"])
         ]
     }
 
 
 def revoke_key(shop: Shop, args: Json) -> Json:
     """Raises NotFound."""
-    shop.world.log.revoke_key(args["store"], args["id"], shop.world.wall())
+    _log(shop).revoke_key(args["store"], args["id"], shop.world.wall())
     return {"id": args["id"], "revoked": True}
 
 
 def signing_secret(shop: Shop, args: Json) -> Json:
-    return {"signing_secret": shop.world.log.signing_secret(args["store"], create=True)}
+    return {"signing_secret": _log(shop).signing_secret(args["store"], create=True)}
 
 
 def letters(shop: Shop, args: Json) -> Json:
     """A page of dead letters: what they are about, not what they say."""
-    some = shop.world.log.letters(args["store"], args.get("after", 0))
+    some = _log(shop).letters(args["store"], args.get("after", 0))
     return {
         "letters": [
             {"id": one.id, "received_at": format_instant(one.received_ms), "reason": one.reason}
@@ -225,7 +231,7 @@ def letters(shop: Shop, args: Json) -> Json:
 
 def letter(shop: Shop, args: Json) -> Json:
     """One dead letter whole. Raises NotFound."""
-    one = shop.world.log.letter(args["store"], args["id"])
+    one = _log(shop).letter(args["store"], args["id"])
     return {
         "id": one.id,
         "received_at": format_instant(one.received_ms),
@@ -236,22 +242,22 @@ def letter(shop: Shop, args: Json) -> Json:
 
 def retry_letter(shop: Shop, args: Json) -> Json:
     """Deliver a letter once more; what takes effect is a letter no longer. Raises NotFound."""
-    one = shop.world.log.letter(args["store"], args["id"])
+    one = _log(shop).letter(args["store"], args["id"])
     outcome = consume.events(shop, [one.body])[0]
     if outcome.status == "ok":
-        shop.world.log.delete_letters(args["store"], [one.id])
+        _log(shop).delete_letters(args["store"], [one.id])
     return {"id": one.id, "status": outcome.status, "reason": outcome.reason}
 
 
-# --- the whole ---------------------------------------------------------------------------------------
+# --- the whole -----------------------------------------------------------------------------------
 
 
-def model(shop: Shop, args: Json) -> Json:
+def model(shop: Shop, _: Json) -> Json:
     encoder = shop.world.encoder
     return {"name": encoder.name, "languages": encoder.languages}
 
 
-def status(shop: Shop, args: Json) -> Json:
+def status(shop: Shop, _: Json) -> Json:
     """What `doctor` asks of an open shop. Reads the whole log."""
     world = shop.world
     stores = sorted({*world.log.stores(), *world.store.tenants()})
@@ -280,7 +286,7 @@ def _of_store(shop: Shop, store: str) -> Json:
         "unknown_item_events": sum(count for key, _, count in named if key not in known),
         "unknown_items": sum(1 for key, _, _ in named if key not in known),
         "newest_event_at": None if newest is None else format_instant(newest),
-        "dead_letters": log.count_letters(store),
+        "dead_letters": _log(shop).count_letters(store),
     }
 
 
@@ -294,7 +300,7 @@ VERBS: Mapping[str, Verb] = {
 }  # fmt: skip
 
 
-# --- beside a server -----------------------------------------------------------------------------------
+# --- beside a server -----------------------------------------------------------------------------
 
 _ERRORS: Mapping[str, type[WindowshopError]] = {
     kind.code: kind

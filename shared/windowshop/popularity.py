@@ -25,8 +25,8 @@ BEST = 2_000  # how many are kept sorted; asking for more than that sorts all
 MAX_EXPONENT = 500.0  # far below 1023, where doubles end
 TINY = 1e-290  # below it arithmetic gets slow and says nothing
 FAST, SLOW = 2.0, 21.0  # half-lives that a trend compares
-ENOUGH = 1.5  # events lately, in purchases, below which nothing is a trend
 DOUBT = 4.0  # events that a trend is smoothed with
+RISE = 1.0  # standard deviations from which on it is one: on a new item, three purchases of late
 
 
 class Popularity:
@@ -86,6 +86,8 @@ class Popularity:
     ) -> None:
         """Take back all the events of a user who is being forgotten."""
         rows = (keys != 0) & (weights > 0)
+        if not rows.any():
+            return
         keys, times, gains = keys[rows], times_ms[rows], weights[rows]
         with self._lock:
             slots = self._place(keys)
@@ -141,10 +143,9 @@ class Popularity:
             lately = self._counts(fast, slots, now_ms)
             expected = self._counts(slow, slots, now_ms) * (FAST / SLOW)
             rise = (lately - expected) / np.sqrt(expected + DOUBT)
-            rise[lately < ENOUGH] = 0
             keys = self._index.keys[slots]
             order = np.lexsort((keys, -rise))[:n]
-            order = order[rise[order] > 0]
+            order = order[rise[order] >= RISE]
             return keys[order], rise[order]
 
     def users(self, keys: Keys) -> Scores:
@@ -185,14 +186,17 @@ class Popularity:
                 held = {name: parts[name] for name in parts.files}
             self = cls()
             self._index = Index(held["keys"].astype(np.uint64))
-            self._sums, self._users = held["sums"].astype(float), held["users"].astype(np.int64)
             self._base = int(held["base"]) if len(held["keys"]) else None
             self._pairs, self._people = Members(held["pairs"]), Members(held["people"])
-            shape = (len(HALF_LIVES), len(self._index))
-            whole = self._sums.shape == shape and self._users.shape == shape[1:]
+            size = len(self._index)
+            self._sums = np.zeros((len(HALF_LIVES), size + 1024))
+            self._sums[:, :size] = held["sums"]
+            self._users = np.zeros(size + 1024, np.int64)
+            self._users[:size] = held["users"]
+            whole = held["half_lives"].tolist() == list(HALF_LIVES)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             whole = False
-        if not whole or held["half_lives"].tolist() != list(HALF_LIVES):
+        if not whole:
             raise InvalidInput("the saved counts cannot be read: count the events of the log again")
         return self
 

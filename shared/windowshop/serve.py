@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -17,6 +18,7 @@ from windowshop.api import Access, create_app
 from windowshop.errors import InvalidInput, NotReady, Unavailable
 from windowshop.keeper import Keeper
 from windowshop.local import EventQueue, open_shop, wall_ms
+from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import configure
 from windowshop.serving import Serving
 from windowshop.settings import load_settings
@@ -43,14 +45,13 @@ def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> 
         shop = open_shop(home, settings)
         with contextlib.closing(shop):
             is_local = _is_loopback(host)
-            if not is_local and not shop.world.log.has_keys():
+            keyring = cast(SqliteLog, shop.world.log)
+            if not is_local and not keyring.has_keys():
                 raise InvalidInput(
                     f"--host {host} can be reached by others, and this home has no keys: "
                     "make one first with `windowshop keys create --role secret`"
                 )
-            access = Access(
-                shop.world.log, wall_ms, keys_required=not is_local, origins=settings.origins
-            )
+            access = Access(keyring, wall_ms, keys_required=not is_local)
             _run(home, shop, access, door, _address(host, door), on_ready)
 
 
@@ -118,9 +119,9 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def _quiet_signals() -> Iterator[None]:
-    """uvicorn stops at SIGTERM and SIGINT and then raises them again: here they have done their work."""
+    """SIGTERM and SIGINT stop the server, which raises them again: their work is done by then."""
 
-    def ignore(number: int, frame: FrameType | None) -> None:
+    def ignore(_: int, __: FrameType | None) -> None:
         return
 
     before = {number: signal.signal(number, ignore) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -131,7 +132,7 @@ def _quiet_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-# --- addresses -------------------------------------------------------------------------------------
+# --- addresses -----------------------------------------------------------------------------------
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -165,7 +166,7 @@ def bind(host: str, port: int) -> socket.socket:
 def _address(host: str, door: socket.socket) -> str:
     """The URL to call; port 0 has become a real one, and 0.0.0.0 is this machine."""
     port = door.getsockname()[1]
-    if host in ("0.0.0.0", "::", ""):
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
         host = "127.0.0.1" if door.family == socket.AF_INET else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

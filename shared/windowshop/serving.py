@@ -32,7 +32,7 @@ def announce(home: Path, serving: Serving) -> None:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(asdict(serving), file)
-    os.replace(draft, home / FILE)
+    draft.replace(home / FILE)
 
 
 def withdraw(home: Path, serving: Serving) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
+from windowshop.amounts import printed
 from windowshop.records import flaws_of
 
 Row = dict[str, Any]
@@ -95,4 +96,4 @@ def excerpt(row: Row) -> str:
             break
         parts.append(("" if cell is None else cell if type(cell) is str else str(cell))[:room])
         room -= len(parts[-1]) + 2
-    return ", ".join(parts)[:MAX_EXCERPT]
+    return printed(", ".join(parts)[:MAX_EXCERPT])

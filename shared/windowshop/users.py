@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from windowshop import profile as profiles
-from windowshop.errors import InvalidInput, NotFound, NotReady
+from windowshop.errors import InvalidInput, NotFound, NotReady, Unavailable
 from windowshop.log import EventRow, event_row
+from windowshop.logs import log
 from windowshop.profile import Profile, Tastes
 from windowshop.profile.events import IMPRESSION
 from windowshop.records import (
@@ -63,10 +64,12 @@ def rows_of(
         reason = too_early(event, received_ms)
         if reason is None and user_name(event.user_id, event.anonymous_id) is None:
             reason = "an event needs user_id or anonymous_id"
-        if reason is not None:
-            rejected.append(Rejection(index=index, code=InvalidInput.code, detail=reason))
-            continue
-        rows.append(event_row(tenant, event, first_row + index, stamp, cache))
+        try:
+            if reason is not None:
+                raise InvalidInput(reason)
+            rows.append(event_row(tenant, event, first_row + index, stamp, cache))
+        except InvalidInput as error:
+            rejected.append(Rejection(index=index, code=error.code, detail=error.detail))
     return rows, rejected
 
 
@@ -263,13 +266,31 @@ def fold_recent(
 
 
 def fold_waiting(world: World, tenant: str | None = None, progress: Progress | None = None) -> int:
-    """Fold every user whose log is ahead of the profile: after a bulk load, or a crash."""
+    """Fold every user whose log is ahead of the profile: after a bulk load, or a crash.
+
+    A user whose events cannot be folded, through a fault of ours, does not hold up the others: it
+    is logged, counted by `doctor` as behind, and tried again. Raises Unavailable, NotReady.
+    """
     done = 0
     for name in [tenant] if tenant is not None else world.log.stores():
         users = world.log.unfolded(name)
-        fold(world, name, users, progress=progress)
-        done += len(users)
+        for start in range(0, len(users), FOLD_BATCH):
+            part = users[start : start + FOLD_BATCH]
+            done += _fold_each(world, name, part, progress)
     return done
+
+
+def _fold_each(world: World, tenant: str, users: Sequence[str], progress: Progress | None) -> int:
+    try:
+        fold(world, tenant, users, progress=progress)
+    except (Unavailable, NotReady):
+        raise
+    except Exception as error:  # noqa: BLE001 - the others' profiles must not wait for it
+        if len(users) > 1:
+            return sum(_fold_each(world, tenant, [user], progress) for user in users)
+        log("users").error("user_not_folded", user=users[0], error=error)
+        return 0
+    return len(users)
 
 
 def rebuild(world: World, tenant: str, progress: Progress | None = None) -> dict[str, int]:

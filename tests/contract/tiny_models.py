@@ -11,7 +11,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-WORDS = "organic whole milk bread butter apple juice the of and red blue shoes size 有 机 牛 奶".split()
+WORDS = (
+    "organic whole milk bread butter apple juice the of and red blue shoes size 有 机 牛 奶".split()
+)
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789.,:")
 MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
@@ -155,7 +157,9 @@ def reference(weights, ids, pooling="mean", config=None):
         scores = q @ k.transpose(0, 2, 1) / math.sqrt(q.shape[-1])
         shares = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = np.concatenate(list(shares / shares.sum(-1, keepdims=True) @ v), axis=-1)
-        x = norm(at + "attention.output.LayerNorm", x + linear(at + "attention.output.dense", mixed))
+        x = norm(
+            at + "attention.output.LayerNorm", x + linear(at + "attention.output.dense", mixed)
+        )
         wide = gelu(linear(at + "intermediate.dense", x))
         x = norm(at + "output.LayerNorm", x + linear(at + "output.dense", wide))
     return {"mean": x.mean(0), "cls": x[0], "last": x[-1]}[pooling]
@@ -181,13 +185,13 @@ def save_with_transformers(folder, kind):
                 vocab_size=size, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                 bos_token_id=size - 1, eos_token_id=size - 1, initializer_range=0.3,
             )  # fmt: skip
-            network = transformers.GPT2Model(config)
+            network = transformers.GPT2LMHeadModel(config)  # as it is published
         else:
             config = transformers.T5Config(
                 vocab_size=size, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
                 initializer_factor=0.5,
             )  # fmt: skip
-            network = transformers.T5Model(config)  # with its decoder, as it is published
+            network = transformers.T5ForConditionalGeneration(config)  # with its decoder
     network.save_pretrained(folder)
 
 

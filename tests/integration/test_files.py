@@ -508,6 +508,15 @@ def test_a_mapping_file(tmp_path):
         mapping.load(write(tmp_path, b"\xff\xfe", "m.toml"))
 
 
+def test_the_mappings_of_the_documentation_are_mappings():
+    page = (MAPPINGS.parent / "files.md").read_text("utf-8")
+    example = mapping.parse(page.partition("```toml\n")[2].partition("```")[0])
+    assert all(
+        (example.columns, example.constants, example.lists, example.kinds, example.filterable)
+    )
+    assert [mapping.load(path).columns["item_id"] for path in sorted(MAPPINGS.glob("*.toml"))]
+
+
 # --- files of real shops -----------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Batches: every text once, within the budget, and back in its place."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_plan_keeps_to_the_budget_but_for_rows_that_are_longer(lengths, budget):
 @given(lengths, st.integers(1, 2000))
 def test_plan_puts_like_lengths_together(lengths, budget):
     batches = [[max(1, lengths[at]) for at in batch] for batch in plan(lengths, budget)]
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in itertools.pairwise(batches):
         assert min(batch) >= max(following)
 
 

@@ -366,6 +366,24 @@ def test_no_cell_breaks_the_reader_and_every_row_has_one_outcome(rows, headed):
     assert sum(not isinstance(o, Warned) for o in got) + repeated == len(rows)
 
 
+def test_half_characters_of_json_reach_no_report():
+    got = outcomes(
+        [
+            {"id": "1", "title": "\ud800"},
+            {"id": "\ud800", "title": "a"},
+            {"id": "\ud800", "deleted": True},
+        ],
+        headed=False,
+    )
+    assert [outcome.code for outcome in got] == ["bad_value"] * 3
+    "".join(outcome.reason + outcome.excerpt for outcome in got).encode()
+
+
+def test_a_list_that_is_no_column_is_told():
+    got = outcomes([{"id": "1", "title": "a", "tags": "x|y"}], parse('[lists]\ntagz = "|"'))
+    assert "did you mean 'tags'" in got[0].reason
+
+
 def test_repeats_name_the_last_row_of_ids_that_come_again():
     table = Listed([{"id": i, "title": "t"} for i in ("a", "b", "a", "c", "b", "a")])
     repeats = find_repeats(table, Mapping.default())

@@ -48,7 +48,7 @@ def made(department: str, category: str | None, kind: str | None, size: str | No
     return next(iter(catalogue.items(products, {7: 1.5})))
 
 
-# --- words -----------------------------------------------------------------------------------------
+# --- words ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_sizes_become_readable_or_nothing(till_size: str | None, size: str | Non
     assert readable_size(till_size) == size
 
 
-# --- items -----------------------------------------------------------------------------------------
+# --- items ---------------------------------------------------------------------------------------
 
 
 def test_a_product_becomes_an_item() -> None:
@@ -137,12 +137,19 @@ def test_what_was_never_sold_has_no_price() -> None:
     assert (item.price, item.currency, item.attributes) == (None, None, None)
 
 
-# --- purchases ---------------------------------------------------------------------------------------
+# --- purchases -----------------------------------------------------------------------------------
 
 
 def test_lines_are_ordered_by_household_and_time_and_numbered_within_their_basket() -> None:
     sold = purchases.purchases(
-        till([(2, 20, 5, 1, 1.0, 9), (1, 11, 5, 1, 1.0, 8), (1, 10, 6, 1, 1.0, 3), (1, 10, 5, 1, 1.0, 3)])
+        till(
+            [
+                (2, 20, 5, 1, 1.0, 9),
+                (1, 11, 5, 1, 1.0, 8),
+                (1, 10, 6, 1, 1.0, 3),
+                (1, 10, 5, 1, 1.0, 3),
+            ]
+        )
     )
     assert sold.household.tolist() == [1, 1, 1, 2]
     assert sold.basket.tolist() == [10, 10, 11, 20]
@@ -153,7 +160,8 @@ def test_lines_are_ordered_by_household_and_time_and_numbered_within_their_baske
 
 def test_a_quantity_of_zero_is_a_purchase_without_quantity_and_price() -> None:
     sold = purchases.purchases(till([(1, 10, 5, 0, 0.0, 0)]))
-    assert math.isnan(sold.quantity[0]) and math.isnan(sold.price[0])
+    assert math.isnan(sold.quantity[0])
+    assert math.isnan(sold.price[0])
 
 
 def test_the_price_is_that_of_one_unit() -> None:
@@ -169,7 +177,12 @@ def test_petrol_is_counted_in_gallons() -> None:
 def test_an_items_price_is_the_median_of_what_was_paid() -> None:
     sold = purchases.purchases(
         till(
-            [(1, 10, 5, 1, 3.0, 0), (1, 10, 5, 1, 1.0, 1), (1, 10, 5, 2, 4.0, 2), (1, 11, 6, 0, 0.0, 3)]
+            [
+                (1, 10, 5, 1, 3.0, 0),
+                (1, 10, 5, 1, 1.0, 1),
+                (1, 10, 5, 2, 4.0, 2),
+                (1, 11, 6, 0, 0.0, 3),
+            ]
         )
     )
     assert purchases.median_prices(sold) == {5: 2.0}
@@ -214,7 +227,7 @@ def test_rows_are_what_an_event_would_have_become() -> None:
     assert purchases.event_rows(sold, "default", 1, 2) == expected[1:2]
 
 
-# --- shoppers ----------------------------------------------------------------------------------------
+# --- shoppers ------------------------------------------------------------------------------------
 
 
 def test_a_shopper_is_who_shows_a_taste_most_and_shops_often_enough() -> None:
@@ -233,4 +246,5 @@ def test_a_shopper_is_who_shows_a_taste_most_and_shops_often_enough() -> None:
     nobody = Taste("The cat's household", frozenset({"CAT FOOD"}))
     found = shoppers(purchases.purchases(till(rows)), products, [taste, nobody])
     assert [shopper["user_id"] for shopper in found] == ["1"]
-    assert "Dry Dog Food" in found[0]["about"] and "40 baskets" in found[0]["about"]
+    assert "Dry Dog Food" in found[0]["about"]
+    assert "40 baskets" in found[0]["about"]

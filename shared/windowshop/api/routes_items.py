@@ -75,7 +75,7 @@ def routes(app: FastAPI, context: Context) -> None:
         """A page of the catalogue, in a stable order that means nothing."""
         store = access.secret(call).store
         refuse_query(call, tuple(ItemsQuery.model_fields))
-        query = read(ItemsQuery, dict(call.query_params))
+        query = read(ItemsQuery, {k: v for k, v in call.query_params.items() if v})
         items, following = await context.reads.run(
             lambda: shop.list_items(store, query.cursor, query.limit)
         )

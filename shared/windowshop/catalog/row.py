@@ -12,7 +12,7 @@ from windowshop import amounts, cells
 from windowshop.columns import DELETED, Mapping, Plan, listed, plan, recognise
 from windowshop.errors import InvalidInput
 from windowshop.headings import ITEM_NAMES, TRIED
-from windowshop.records import Item
+from windowshop.records import MAX_ID, Item
 from windowshop.table import BadRow, Flawed, Rejected, Row, Table, Warned, cell, excerpt, flaw_of
 
 MAX_ATTRIBUTES = 100
@@ -194,8 +194,8 @@ class Reader:
             raise Flawed("missing_id", f"no id in column {self._id!r}")
         draft = dict(self._constants)
         if self._gone(row, draft):
-            if len(item_id) > 128:
-                raise Flawed("too_long", "item_id: at most 128 characters")
+            if len(item_id) > MAX_ID or not item_id.isprintable():
+                raise Flawed("bad_value", f"item_id: at most {MAX_ID} printable characters")
             return Removed(line, item_id)
         draft["item_id"] = item_id
         for ours, column, read in self._fields:

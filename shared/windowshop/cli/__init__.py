@@ -1,7 +1,7 @@
 """The command line: `windowshop COMMAND ...` (docs/cli.md).
 
-Results go to stdout, progress and prose to stderr; exit 0 when the job was done, 2 for wrong usage or
-unusable input, 1 for a failure at work. Where `serve` runs on a home, commands act through it.
+Results go to stdout, progress and prose to stderr; exit 0 when the job was done, 2 for wrong usage
+or unusable input, 1 for a failure at work. Where `serve` runs on a home, commands act through it.
 """
 
 from typing import Annotated

@@ -36,7 +36,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _STORE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 
 
-
 class App(typer.Typer):
     """A Typer whose commands fail as `Command` says."""
 
@@ -50,7 +49,7 @@ class App(typer.Typer):
 
 
 class Command(TyperCommand):
-    """Runs a command; an error becomes one red line, the JSON object that --json promised, and a code."""
+    """Runs a command; an error becomes one red line, the JSON object of --json, and a code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -69,7 +68,9 @@ class Command(TyperCommand):
             if type(error).__module__.startswith("typer"):
                 raise  # usage errors and exits are Typer's own
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            _tell(ctx, "internal", f"{what} (this is a fault of ours; WINDOWSHOP_DEBUG=1 shows where)")
+            _tell(
+                ctx, "internal", f"{what} (this is a fault of ours; WINDOWSHOP_DEBUG=1 shows where)"
+            )
             raise typer.Exit(FAILED) from None
 
 

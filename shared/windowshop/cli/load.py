@@ -91,11 +91,11 @@ def _begun(outcomes: Iterator[Any]) -> Iterator[Any]:
     return itertools.chain(list(itertools.islice(outcomes, 1)), outcomes)
 
 
-# --- items -----------------------------------------------------------------------------------------
+# --- items ---------------------------------------------------------------------------------------
 
 
 class Ingest:
-    """One upload of a catalogue. Its order ranks it among uploads: an older one overwrites nothing."""
+    """One upload of a catalogue. Its order ranks it among uploads: an older one overwrites none."""
 
     def __init__(self, place: Place, report: Report, full: bool) -> None:
         self.done = Ingested(report=str(report.path))
@@ -165,7 +165,9 @@ class Ingest:
             for one in answer["rejected"]:
                 self.done.rejected += 1
                 line = self._lines[one["index"]]
-                self._report.write(file=rows.here, line=line, code=one["code"], reason=one["detail"])
+                self._report.write(
+                    file=rows.here, line=line, code=one["code"], reason=one["detail"]
+                )
             if self._keys is not None:
                 self._keys.extend(item_key(self._place.store, item.item_id) for item in self._items)
             if len(self._texts) < SAMPLE:
@@ -236,7 +238,7 @@ def ingest(
         return asdict(Ingest(place, report, full).run(sources, mapping))
 
 
-# --- events ------------------------------------------------------------------------------------------
+# --- events --------------------------------------------------------------------------------------
 
 
 class Load:

@@ -56,7 +56,7 @@ def demo(
         _announce(already.url, at, as_json)
         return
     server.bind(host, port).close()  # a taken port is said now, not after minutes of loading
-    demonstration.prepare(at, screen.progress, screen.say)
+    demonstration.prepare(at, demonstration.data_folder(), screen.progress, screen.say)
     server.serve(at, host, port, lambda url: _announce(url, at, as_json))
 
 

@@ -1,4 +1,4 @@
-"""What a person or a script sees: results on stdout, progress and prose on stderr, one line an error."""
+"""What a person or a script sees: results on stdout, prose on stderr, one line an error."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -102,5 +102,5 @@ def _lines(label: str, total: int | None, steps: bool) -> Iterator[Advance]:
 
 
 def plain(text: str) -> Text:
-    """Text from outside: no markup in it means anything, no control character reaches the terminal."""
+    """Text from outside: no markup in it counts, no control character reaches the terminal."""
     return Text("".join(c if c.isprintable() else " " for c in text))

@@ -63,7 +63,13 @@ def _filters(text: str | None) -> Any:
 
 def _show(slate: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading, style in (("#", "dim"), ("item", "cyan"), ("title", ""), ("score", "dim"), ("why", "")):
+    for heading, style in (
+        ("#", "dim"),
+        ("item", "cyan"),
+        ("title", ""),
+        ("score", "dim"),
+        ("why", ""),
+    ):
         table.add_column(heading, style=style, justify="right" if heading == "#" else "left")
     for rank, entry in enumerate(slate["items"], 1):
         title = str(entry["fields"].get("title") or "")

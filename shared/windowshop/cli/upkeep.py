@@ -1,4 +1,4 @@
-"""`fields`, `keys`, `dead-letters` and `rebuild`: what a store declares, who may call, what went wrong."""
+"""`fields`, `keys`, `dead-letters` and `rebuild`: what is declared, who may call, what failed."""
 
 import time
 from collections.abc import Iterable
@@ -18,14 +18,16 @@ letters = App(help="What could not take effect, and why.")
 def _show(rows: Iterable[dict[str, Any]], columns: tuple[str, ...], none: str) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(screen.plain(str("" if row[name] is None else row[name])) for name in columns))
+        table.add_row(
+            *(screen.plain(str("" if row[name] is None else row[name])) for name in columns)
+        )
     if table.row_count:
         screen.result().print(table)
     else:
         screen.say(none)
 
 
-# --- fields ------------------------------------------------------------------------------------------
+# --- fields --------------------------------------------------------------------------------------
 
 
 def _show_fields(answer: dict[str, Any], as_json: bool) -> None:
@@ -61,7 +63,7 @@ def add_field(
         _show_fields(place.call("add_field", name=name, kind=kind), as_json)
 
 
-# --- keys --------------------------------------------------------------------------------------------
+# --- keys ----------------------------------------------------------------------------------------
 
 
 @keys.command("create")
@@ -80,7 +82,9 @@ def create_key(
         screen.emit(made)
     else:
         screen.result().print(made["key"], markup=False)
-        screen.say(f"{made['role']} key {made['id']} of store {made['store']}: it is not shown again")
+        screen.say(
+            f"{made['role']} key {made['id']} of store {made['store']}: it is not shown again"
+        )
 
 
 @keys.command("list")
@@ -127,7 +131,7 @@ def signing_secret(
         screen.result().print(answer["signing_secret"], markup=False)
 
 
-# --- dead letters ------------------------------------------------------------------------------------
+# --- dead letters --------------------------------------------------------------------------------
 
 
 @letters.command("list")
@@ -191,7 +195,7 @@ def retry_letters(
         raise typer.Exit(FAILED)
 
 
-# --- rebuild -----------------------------------------------------------------------------------------
+# --- rebuild -------------------------------------------------------------------------------------
 
 
 def rebuild(
@@ -206,7 +210,8 @@ def rebuild(
         screen.emit(counts)
     else:
         screen.result().print(
-            f"{counts['users']:,} users from {counts['events']:,} events in {counts['seconds']:.1f} s"
+            f"{counts['users']:,} users from {counts['events']:,} events "
+            f"in {counts['seconds']:.1f} s"
         )
 
 

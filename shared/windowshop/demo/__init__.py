@@ -19,6 +19,7 @@ from windowshop.errors import InvalidInput
 from windowshop.settings import FILE as SETTINGS
 from windowshop.shop import Shop
 
+data_folder = source.folder
 MARK = "demo.json"
 STORE = "default"
 ITEMS = 1_000
@@ -59,15 +60,18 @@ def check(home: Path) -> str | None:
     return None
 
 
-def prepare(home: Path, bar: Bar, say: Say) -> None:
-    """Load the demo into `home`, unless it is there. Raises InvalidInput, Misconfigured."""
+def prepare(home: Path, data: Path, bar: Bar, say: Say) -> None:
+    """Load the demo from the folder `data` into `home`, unless it is there. Raises InvalidInput."""
     loaded = check(home)
-    data = source.folder()
     fingerprint = source.fingerprint(data)
     if loaded == fingerprint:
         say(f"the demo is loaded in {home}")
         return
-    say(f"loading the demo into {home}" if loaded is None else f"going on to load the demo into {home}")
+    say(
+        f"loading the demo into {home}"
+        if loaded is None
+        else f"going on to load the demo into {home}"
+    )
     home.mkdir(parents=True, exist_ok=True)
     _mark(home, fingerprint, loaded=False)
     _settle(home)
@@ -113,9 +117,7 @@ def _load(home: Path, data: Path, bar: Bar) -> None:
     _write(home / SHOPPERS, shoppers(sold, products))
 
 
-def _put_items(
-    shop: Shop, products: source.Products, sold: purchases.Purchases, bar: Bar
-) -> None:
+def _put_items(shop: Shop, products: source.Products, sold: purchases.Purchases, bar: Bar) -> None:
     rows = catalogue.items(products, purchases.median_prices(sold))
     shop.declare_field(STORE, "manufacturer", "keyword")
     with bar("Catalogue", len(products["product_id"])) as advance:

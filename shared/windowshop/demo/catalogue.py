@@ -18,9 +18,9 @@ CURRENCY = "USD"
 
 # Types that say nothing without their category: "Premium" is ice cream, "Lean" is beef.
 _VAGUE = frozenset(
-    "BLENDS CHOICE CUPS DRY ECONOMY ENHANCED ENTREES EXTERNAL FRESH INTERNAL KITS LEAN LOAVE MAINSTREAM"
-    " MARINATED MISC MISCELLANEOUS NOVELTIES OTHER PINTS POPULAR PREMIUM PRIMAL PROMO PROMOTIONAL QUARTS"
-    " SEASONAL SELECT SPECIALTY TRADITIONAL VALUE WINGS".split()
+    "BLENDS CHOICE CUPS DRY ECONOMY ENHANCED ENTREES EXTERNAL FRESH INTERNAL KITS LEAN LOAVE"
+    " MAINSTREAM MARINATED MISC MISCELLANEOUS NOVELTIES OTHER PINTS POPULAR PREMIUM PRIMAL PROMO"
+    " PROMOTIONAL QUARTS SEASONAL SELECT SPECIALTY TRADITIONAL VALUE WINGS".split()
 )
 _DEPARTMENTS = {
     "CNTRL/STORE SUP": "Store Supplies",
@@ -92,8 +92,10 @@ class _Wording:
 
 
 def _is_case(department: str, size: str) -> bool:
-    """Fruit and vegetables often carry the size of the case that the shop gets ("Bananas 40 lb")."""
+    """Fruit and vegetables often carry the size of the shop's case ("Bananas 40 lb")."""
     if department != "PRODUCE":
         return False
     amount, _, unit = size.partition(" ")
-    return unit == "ct" or (unit == "lb" and amount.replace(".", "").isdigit() and float(amount) > 10)
+    return unit == "ct" or (
+        unit == "lb" and amount.replace(".", "").isdigit() and float(amount) > 10
+    )

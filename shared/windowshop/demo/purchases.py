@@ -1,4 +1,4 @@
-"""Pure: the demo's till lines as purchases, column by column (1.47 million rows in about a second)."""
+"""Pure: the demo's till lines as purchases, column by column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ COLUMNS = (
 KIND = KIND_CODE["purchase"]
 CURRENCY = "USD"
 PETROL_UNITS, PETROL_PRICE, PER_GALLON = 100, 0.01, 1000
-"""Petrol is rung up in thousandths of a gallon: no till sells a hundred of anything else for less than
-a cent a piece."""
+"""Petrol is rung up in thousandths of a gallon: no till sells a hundred of anything else for less
+than a cent a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _places(basket: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def median_prices(sold: Purchases) -> dict[int, float]:
-    """What a unit of each product cost, in the median of its lines (the lower of two middle ones)."""
+    """What a unit of each product cost: the median of its lines (the lower of two middle ones)."""
     priced = ~np.isnan(sold.price) & (sold.price > 0)
     product, price = sold.product[priced], sold.price[priced]
     order = np.lexsort((price, product))
@@ -93,7 +93,7 @@ def median_prices(sold: Purchases) -> dict[int, float]:
 
 
 def event_rows(sold: Purchases, store: str, start: int, stop: int) -> list[EventRow]:
-    """Purchases start..stop as rows of the log: what `Event` and `event_row` would have made of them.
+    """Purchases start..stop as rows of the log: what `Event` and `event_row` would have made.
 
     Columns are made whole and zipped: 1.5 million in a few seconds. The event's id is its basket,
     product and line, so that loading twice changes nothing.
@@ -127,7 +127,7 @@ def event_rows(sold: Purchases, store: str, start: int, stop: int) -> list[Event
 
 
 def _rests(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> list[bytes]:
-    """Quantity, price and currency as the log keeps them: JSON, made once for each distinct pair."""
+    """Quantity, price and currency as the log keeps them: JSON, made once for each pair."""
     pairs = np.nan_to_num(quantity, nan=-1) + 1j * np.nan_to_num(price, nan=-1)
     distinct, which = np.unique(pairs, return_inverse=True)
     made = [

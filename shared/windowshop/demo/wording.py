@@ -9,25 +9,27 @@ _WORDS = {
     "APPL": "appliances", "BEV": "beverage", "BEVS": "beverages", "BG": "bags", "BKD": "baked",
     "BN": "beans", "BRD": "breaded", "BRKFST": "breakfast", "BTL": "bottle", "BTR": "butter",
     "CARB": "carbonated", "CATFD": "cat food", "CHIX": "chicken", "CHOC": "chocolate",
-    "CHOCOCLATE": "chocolate", "CLEANG": "cleaning", "CKYS": "cookies", "CNDY": "candy", "CNTRL": "control",
-    "COFF": "coffee", "CONC": "concentrated", "CRBNTD": "carbonated", "CRKR": "crackers",
-    "CRMD": "creamed", "CRYSTL": "crystal", "DAN": "danish", "DEOD": "deodorant", "DISPOSIBLE": "disposable",
-    "DL": "deli", "DNR": "dinner", "DNRS": "dinners", "DOGFD": "dog food", "DPS": "dips",
-    "DRNK": "drink", "DRNKS": "drinks", "DRNKNG": "drinking", "DRSNG": "dressing", "DSH": "dishes",
-    "FD": "food", "FEM": "feminine", "FLV": "flavor", "FLVR": "flavor", "FLVRD": "flavored",
-    "FRD": "fried", "FRE": "fresh", "FRSH": "fresh", "FRZ": "frozen", "FRZN": "frozen",
-    "GDS": "goods", "GM": "general merchandise", "GNGR": "ginger", "GRND": "ground",
-    "HALLOWEN": "halloween", "HYGN": "hygiene", "INCL": "including", "JCE": "juice", "LIQ": "liquid",
-    "LIQS": "liquids", "LSS": "less", "MACH": "machine", "MLK": "milk", "MLT": "multi",
-    "MNERAL": "mineral", "MNRL": "mineral", "MW": "microwave", "MX": "mix", "MIXS": "mixes",
-    "MXS": "mixes", "NDAIRY": "non-dairy", "OCCAS": "occasion", "OJ": "orange juice", "PKG": "packaged",
-    "PCKGD": "packaged", "PKGD": "packaged", "PKLD": "pickled", "PLSTC": "plastic", "PNCH": "punch",
-    "PNT": "peanut", "PPK": "prepacked", "PREM": "premium", "PREPORTND": "portioned",
-    "PRPCK": "prepacked", "PRSLC": "presliced", "PWDR": "powder", "PWDRS": "powders",
-    "QSR": "quick service", "REFRGRATD": "refrigerated", "REFRIG": "refrigerated", "RTD": "ready to drink",
-    "RTS": "ready to serve", "SALD": "salad", "SAUS": "sausage", "SFT": "soft", "SGL": "single",
-    "SHERBTS": "sherbets", "SLD": "salad", "SNDWCH": "sandwich", "SNGL": "single", "SNKS": "snacks",
-    "SPEC": "specialty", "SPLY": "supplies", "SPRD": "spread", "SRV": "serve", "SS": "single-serve", "STK": "stick",
+    "CHOCOCLATE": "chocolate", "CLEANG": "cleaning", "CKYS": "cookies", "CNDY": "candy",
+    "CNTRL": "control", "COFF": "coffee", "CONC": "concentrated", "CRBNTD": "carbonated",
+    "CRKR": "crackers", "CRMD": "creamed", "CRYSTL": "crystal", "DAN": "danish",
+    "DEOD": "deodorant", "DISPOSIBLE": "disposable", "DL": "deli", "DNR": "dinner",
+    "DNRS": "dinners", "DOGFD": "dog food", "DPS": "dips", "DRNK": "drink", "DRNKS": "drinks",
+    "DRNKNG": "drinking", "DRSNG": "dressing", "DSH": "dishes", "FD": "food", "FEM": "feminine",
+    "FLV": "flavor", "FLVR": "flavor", "FLVRD": "flavored", "FRD": "fried", "FRE": "fresh",
+    "FRSH": "fresh", "FRZ": "frozen", "FRZN": "frozen", "GDS": "goods",
+    "GM": "general merchandise", "GNGR": "ginger", "GRND": "ground", "HALLOWEN": "halloween",
+    "HYGN": "hygiene", "INCL": "including", "JCE": "juice", "LIQ": "liquid", "LIQS": "liquids",
+    "LSS": "less", "MACH": "machine", "MLK": "milk", "MLT": "multi", "MNERAL": "mineral",
+    "MNRL": "mineral", "MW": "microwave", "MX": "mix", "MIXS": "mixes", "MXS": "mixes",
+    "NDAIRY": "non-dairy", "OCCAS": "occasion", "OJ": "orange juice", "PKG": "packaged",
+    "PCKGD": "packaged", "PKGD": "packaged", "PKLD": "pickled", "PLSTC": "plastic",
+    "PNCH": "punch", "PNT": "peanut", "PPK": "prepacked", "PREM": "premium",
+    "PREPORTND": "portioned", "PRPCK": "prepacked", "PRSLC": "presliced", "PWDR": "powder",
+    "PWDRS": "powders", "QSR": "quick service", "REFRGRATD": "refrigerated",
+    "REFRIG": "refrigerated", "RTD": "ready to drink", "RTS": "ready to serve", "SALD": "salad",
+    "SAUS": "sausage", "SFT": "soft", "SGL": "single", "SHERBTS": "sherbets", "SLD": "salad",
+    "SNDWCH": "sandwich", "SNGL": "single", "SNKS": "snacks", "SPEC": "specialty",
+    "SPLY": "supplies", "SPRD": "spread", "SRV": "serve", "SS": "single-serve", "STK": "stick",
     "SUP": "super", "SUPPPLIES": "supplies", "SV": "serve", "SW": "sweet", "SWT": "sweet",
     "SYRP": "syrup", "THN": "than", "TISS": "tissue", "TRSH": "trash", "VEG": "vegetables",
     "VEND": "vending", "WAT": "water", "WHL": "whole", "WHLSM": "wholesome", "WT": "weight",
@@ -65,7 +67,7 @@ def whole_words(phrases: Iterable[str]) -> frozenset[str]:
 
 
 def readable(phrase: str, known: frozenset[str] = frozenset()) -> str:
-    """`FRZN PIZZA` -> `Frozen Pizza`; a last word that was cut off and is not `known` is dropped."""
+    """`FRZN PIZZA` -> `Frozen Pizza`; a last word that was cut off (not `known`) is dropped."""
     if phrase in _PHRASES:
         return _PHRASES[phrase]
     if len(phrase) >= FIELD_WIDTH - 1:
@@ -94,8 +96,9 @@ def _spell(match: re.Match[str]) -> str:
 _UNITS = {
     "OZ": "oz", "Z": "oz", "LB": "lb", "LBS": "lb", "CT": "ct", "PK": "pack", "ML": "ml", "L": "L",
     "LT": "L", "LTR": "L", "GA": "gal", "GAL": "gal", "QT": "qt", "PT": "pt", "DZ": "dozen",
-    "DOZ": "dozen", "IN": "in", "FT": "ft", "SQ FT": "sq ft", "G": "g", "GR": "g", "GM": "g", "KG": "kg",
-    "CM": "cm", "MM": "mm", "PC": "pieces", "LOAD": "loads", "LOADS": "loads", "STEM": "stems", "ROLL": "rolls",
+    "DOZ": "dozen", "IN": "in", "FT": "ft", "SQ FT": "sq ft", "G": "g", "GR": "g", "GM": "g",
+    "KG": "kg", "CM": "cm", "MM": "mm", "PC": "pieces", "LOAD": "loads", "LOADS": "loads",
+    "STEM": "stems", "ROLL": "rolls",
 }  # fmt: skip
 _NUMBER = r"(?:\d{0,4}\.\d+|\d{1,4})(?:(?: |-|/)\d{1,3}(?:\.\d+)?(?:/\d{1,2})?|/\.\d+)?"
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))

@@ -61,6 +61,7 @@ class Model:
     languages: str
     config: Mapping[str, Any]
     reading: Reading
+    filler: int  # the token that fills rows up, and stands for a text without tokens
     dense: tuple[Path, ...]  # folders of linear layers between pooling and normalisation
 
     @property
@@ -92,6 +93,7 @@ def read(folder: Path, label: str, spec: ModelSpec, cache: Path) -> Model:
             _max_tokens(folder, config),
         )
         longest = min(_positions(config), MAX_TOKENS)
+        filler = _filler(config)
     except (AttributeError, TypeError, ValueError) as error:
         raise Misconfigured(f"model: a JSON file in {folder} is wrong: {error}") from None
     given = {k: v for k, v in asdict(spec).items() if k in Reading.__slots__ and v is not None}
@@ -105,7 +107,7 @@ def read(folder: Path, label: str, spec: ModelSpec, cache: Path) -> Model:
     name = f"{label}@{_fingerprint([folder, *dense], cache)[:8]}"
     if reading != own:  # another space: its vectors must not meet the model's own
         name += "-" + hashlib.sha256(json.dumps(asdict(reading)).encode()).hexdigest()[:6]
-    return Model(folder, name, languages(label), config, reading, dense)
+    return Model(folder, name, languages(label), config, reading, filler, dense)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -200,6 +202,15 @@ def _max_tokens(folder: Path, config: Mapping[str, Any]) -> int:
     tokenizer = _optional(folder / "tokenizer_config.json").get("model_max_length")
     sizes = [s for s in (said, tokenizer) if isinstance(s, int | float) and 1 <= s < 1e6]
     return min(int(sizes[0]) if sizes else 512, _positions(config), MAX_TOKENS)
+
+
+def _filler(config: Mapping[str, Any]) -> int:
+    """The padding token; where a decoder has none, its end token."""
+    token = config.get("pad_token_id")
+    if token is None:
+        ends = config.get("eos_token_id")
+        token = ends[0] if isinstance(ends, list) else ends
+    return int(token or 0)
 
 
 def _is_decoder(config: Mapping[str, Any]) -> bool:

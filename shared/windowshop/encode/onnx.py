@@ -99,17 +99,19 @@ def build(model: Model, home: Path) -> Path:
     appears whole or not at all. Raises Misconfigured.
     """
     tokenizer = model.folder / "tokenizer.json"
-    if not tokenizer.is_file():
+    try:
+        Tokenizer.from_file(str(tokenizer))
+    except Exception as error:  # tokenizers raises Exception itself
         raise Misconfigured(
-            f"model: {model.folder} has no tokenizer.json; write it with transformers:"
-            " AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
-        )
+            f"model: {model.folder} has no tokenizer.json that can be read ({error}); write it with"
+            " transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+        ) from error
     description = {
         "format": FORMAT,
         "name": model.name,
         "languages": model.languages,
         "reading": asdict(model.reading),
-        "filler": int(model.config.get("pad_token_id") or 0),
+        "filler": model.filler,
     }
     content = [description, dict(model.config), sha256(tokenizer, home)]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -41,7 +41,7 @@ class TorchEncoder:
         self._reading = model.reading
         try:
             self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            self._tokenizer, self._filler = _tokenizer(model)
+            self._tokenizer, self._filler = _tokenizer(model), model.filler
             kind = torch.bfloat16 if computes_bf16(self._device) else torch.float32
             self._net = _load(model).to(device=self._device, dtype=kind).eval()
             self._dense = [_dense(place, self._device) for place in model.dense]
@@ -122,19 +122,13 @@ def _pool(states: Tensor, marks: Tensor, pooling: Pooling) -> Tensor:
     return torch.bmm(marks.unsqueeze(1), states).squeeze(1) / lengths.unsqueeze(1)
 
 
-def _tokenizer(model: Model) -> tuple[Tokenizer, int]:
-    """The tokenizer, and the token that fills a row and stands for an empty text."""
+def _tokenizer(model: Model) -> Tokenizer:
     path = model.folder / "tokenizer.json"
     if path.is_file():
-        tokenizer = Tokenizer.from_file(str(path))
-    else:
-        slow = transformers.AutoTokenizer.from_pretrained(str(model.folder), local_files_only=True)
-        tokenizer = slow.backend_tokenizer
-    ends = model.config.get("eos_token_id")
-    filler = model.config.get("pad_token_id")
-    if filler is None:
-        filler = ends[0] if isinstance(ends, list) else ends
-    return tokenizer, int(filler or 0)
+        return Tokenizer.from_file(str(path))
+    other = transformers.AutoTokenizer.from_pretrained(str(model.folder), local_files_only=True)
+    backend: Tokenizer = other.backend_tokenizer
+    return backend
 
 
 def _load(model: Model) -> Any:

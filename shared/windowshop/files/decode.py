@@ -12,7 +12,7 @@ import re
 from windowshop.errors import InvalidInput
 from windowshop.files.unpack import Member
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 EVIDENCE = 1 << 20  # bytes of lines with high bytes that are weighed where a text is not UTF-8
 SHARE = 0.9
 MARK = "\udcff"  # stands where bytes could not be decoded; no decoder makes it
@@ -45,7 +45,7 @@ def encoding_of(member: Member, given: str | None) -> str:
         first = True
         while True:
             try:
-                chunk = source.read(CHUNK)
+                chunk = source.read1(CHUNK)
                 if chunk and not chunk.isascii():
                     chunk += source.readline(CHUNK)  # no character is cut: weighed are whole lines
             except InvalidInput as error:

@@ -28,7 +28,7 @@ class _Reader(io.FileIO):
 
 def _bound() -> None:
     try:
-        import resource  # noqa: PLC0415 (not on Windows)
+        import resource  # not on Windows
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -55,7 +55,7 @@ def main(path: str, out: io.BufferedWriter) -> None:
         out.flush()
 
     try:
-        import arro3.io  # noqa: PLC0415 (its absence is an answer)
+        import arro3.io  # its absence is an answer
     except ImportError as error:
         send("absent", str(error))
         return
@@ -73,7 +73,8 @@ def main(path: str, out: io.BufferedWriter) -> None:
     except BrokenPipeError:
         os._exit(0)  # whoever asked has heard enough
     except BaseException as error:  # noqa: BLE001 (a panic of the reader is no Exception)
-        send("damaged", (str(error) or type(error).__name__)[:300])
+        why = str(error).removeprefix("called `Result::unwrap()` on an `Err` value: ")
+        send("damaged", why[:200] or type(error).__name__)
 
 
 if __name__ == "__main__":

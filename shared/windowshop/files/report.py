@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from windowshop.amounts import printed
 from windowshop.errors import InvalidInput
 from windowshop.table import Rejected, Warned
 
@@ -82,5 +83,5 @@ class Report:
 
 def _safe(text: str) -> str:
     """No spreadsheet takes a stranger's cell for a formula; no cell holds half a character."""
-    text = text.encode("utf-8", "replace").decode()
+    text = printed(text)
     return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

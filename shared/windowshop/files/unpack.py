@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from windowshop.errors import InvalidInput, TooLarge
 
@@ -41,7 +41,7 @@ _NO_DATA = re.compile(
 class Stream(io.RawIOBase):
     """The unpacked bytes of one member. Damage and excess are InvalidInput."""
 
-    def __init__(self, inner: IO[bytes], raw: IO[bytes], opened: list[Any], name: str) -> None:
+    def __init__(self, inner: Any, raw: IO[bytes], opened: list[Any], name: str) -> None:
         self._inner, self._raw, self._opened, self._name = inner, raw, opened, name
         self._unpacked = 0
 
@@ -54,7 +54,7 @@ class Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            chunk = self._inner.read(len(buffer))
+            chunk = self._inner.read1(len(buffer))  # so that damage costs little of what is good
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError) as error:
             raise InvalidInput(f"{self._name} is damaged or cut off: {error}") from None
         except (NotImplementedError, RuntimeError) as error:
@@ -92,14 +92,14 @@ class Member:
         except OSError as error:
             raise InvalidInput(f"cannot read {self.path}: {error.strerror or error}") from None
         opened: list[Any] = [raw]
-        inner = raw
+        inner: Any = raw
         try:
             if self.inside is not None:
                 archive = zipfile.ZipFile(raw)
                 inner = archive.open(self.inside)
                 opened += [archive, inner]
             if self.gzipped:
-                inner = cast(IO[bytes], gzip.GzipFile(fileobj=inner))
+                inner = gzip.GzipFile(fileobj=inner)
                 opened.append(inner)
         except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, KeyError) as error:
             raw.close()

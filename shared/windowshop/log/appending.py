@@ -1,6 +1,5 @@
 """Writing events: many rows, one transaction, each event once."""
 
-
 import hashlib
 import sqlite3
 from collections import Counter
@@ -63,24 +62,18 @@ class Appending:
 
     def _append(self, con: sqlite3.Connection, batch: Batch, last: int) -> Appended:
         store, rows, received_ms = batch
-        known = self._numbers(con, store, {row[0] for row in rows}, received_ms)
-        numbers = [known.get(row[0], 0) for row in rows]
+        known = self._numbers(con, store, dict.fromkeys(row.user for row in rows), received_ms)
+        numbers = [known.get(row.user, 0) for row in rows]
         records = [
-            (seq, number, key, event_id, kind, time, place, item_id, item, value, received_ms, rest)
-            for seq, number, (
-                _,
-                event_id,
-                key,
-                kind,
-                time,
-                place,
-                item_id,
-                item,
-                value,
-                rest,
-            ) in zip(range(last + 1, last + 1 + len(rows)), numbers, rows, strict=True)
+            (
+                seq, number, row.event_key, row.event_id, row.kind, row.time_ms, row.row,
+                row.item_id, row.item_key, row.value, received_ms, row.rest,
+            )
+            for seq, number, row in zip(
+                range(last + 1, last + 1 + len(rows)), numbers, rows, strict=True
+            )
             if number
-        ]
+        ]  # fmt: skip
         written = con.executemany(_INSERT, records).rowcount if records else 0
         if written == len(records):
             new = [number != 0 for number in numbers]

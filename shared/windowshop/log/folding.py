@@ -1,6 +1,5 @@
 """Reading events back: whose profile is behind, and profiles folded from the log alone."""
 
-
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

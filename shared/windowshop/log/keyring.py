@@ -1,6 +1,5 @@
 """Keys and signing secrets of the stores, kept in the log's file."""
 
-
 from windowshop.errors import NotFound
 from windowshop.keys import Key, make_signing_secret
 from windowshop.log.database import Database

@@ -1,6 +1,5 @@
 """Users of the log: guests merged into them, what is held about them, and forgetting them."""
 
-
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -20,7 +20,10 @@ export class Panel {
     this.dialog = byId("panel");
     this.body = byId("panel-body");
     this.shelves = new Map(MORE.map(([name]) => [name, new Shelf(`panel-${name}`, hands)]));
-    this.dialog.addEventListener("close", () => this.left());
+    this.dialog.addEventListener("close", () => {
+      this.left();
+      this.giveBackFocus();
+    });
   }
 
   /** Show `item`; `place` says which slate led here. Its shelves come with `refresh`. */
@@ -31,7 +34,11 @@ export class Panel {
     this.since = performance.now();
     for (const shelf of this.shelves.values()) shelf.clear();
     this.draw(item.fields);
-    if (!this.dialog.open) this.dialog.showModal();
+    if (!this.dialog.open) {
+      const tile = document.activeElement.closest("li");
+      this.from = { list: tile?.parentElement, at: [...(tile?.parentElement.children ?? [])].indexOf(tile) };
+      this.dialog.showModal();
+    }
     this.dialog.scrollTop = 0;
     byId("panel-title").focus({ preventScroll: true });
     this.fill(item.item_id);
@@ -100,6 +107,14 @@ export class Panel {
     const rows = Object.entries({ ...(fields.attributes ?? {}), "item id": this.item.item_id });
     const value = (v) => (Array.isArray(v) ? v.join(", ") : String(v));
     return el("dl", { class: "facts" }, ...rows.slice(0, 40).flatMap(([name, v]) => [el("dt", { dir: "auto" }, name), el("dd", { dir: "auto" }, value(v))]));
+  }
+
+  /** To the tile that opened the panel; where that moved to another shelf, to the one in its place. */
+  giveBackFocus() {
+    if (document.activeElement !== document.body) return;
+    const { list, at } = this.from;
+    const tiles = list?.checkVisibility() ? [...list.children].filter((li) => !li.inert) : [];
+    (tiles[Math.min(at, tiles.length - 1)]?.tile?.open ?? byId("query")).focus();
   }
 
   /** How long somebody looked is worth telling. */

@@ -76,7 +76,10 @@ class FakeShop:
                 old = self.rows.get((tenant, patch["item_id"]))
                 if old is None:
                     raise NotFound("no such item")
-                fields = {**old.model_dump(exclude_none=True), **patch}
+                base = old.model_dump(exclude_none=True)
+                if "created_at" in base:
+                    base["created_at"] = format_instant(base["created_at"])
+                fields = {**base, **patch}
                 kept = {name: value for name, value in fields.items() if value is not None}
                 self.rows[tenant, patch["item_id"]] = read(Item, kept)
             except InvalidInput as error:

@@ -94,7 +94,7 @@ def test_items_are_listed_page_by_page(api):
             break
 
     assert sorted(seen) == sorted(row["item_id"] for row in rows)
-    assert len(api.get("/v1/items").json()["items"]) == 25
+    assert len(api.get("/v1/items?cursor=&limit=").json()["items"]) == 25
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=nope", "limt=5"])
@@ -124,6 +124,46 @@ def test_items_are_deleted_and_deleting_again_is_no_error(api):
 def test_lists_of_items_hold_one_to_five_hundred(api, method, path, name):
     for body in ({name: []}, {name: ["x"] * 501}, {}, {name: "a"}, [], {name: ["a"], "more": 1}):
         assert api.request(method, path, json=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"price": 1e12},
+        {"price": 1e-300},
+        {"attributes": {"n": 2**63 - 1, "m": -(2**63)}},
+        {"attributes": {"n": 2**63}},
+        {"attributes": {"n": 2**64 - 1}},
+        {"attributes": {"n": 10**40}},
+        {"attributes": {"n": 1e308, "m": 5e-324, "z": -0.0}},
+        {"attributes": {f"name {n}": "x" * 2000 for n in range(100)}},
+        {"attributes": {"日本語": ["a"] * 100, "'; DROP": True}},
+        {"title": "\u0000\u202e\U0001f9c0" * 6000},
+        {"description": "x" * 20_000, "category": ["a > b", ">", "c"] * 6},
+        {"created_at": "0001-01-01T00:00:00Z"},
+        {"created_at": 99_999_999_999},
+        {"created_at": "9999-12-31T23:59:59.999999999-23:59"},
+        {"group_id": "x" * 128, "currency": "x" * 8},
+    ],
+    ids=lambda fields: str(fields)[:40],
+)
+def test_extreme_values_are_taken_or_rejected_and_never_our_fault(site, api, fields):
+    row = {"item_id": "a", "title": "A", **fields}
+    answer = api.put("/v1/items", json={"items": [row]})
+    assert answer.status_code == 202, answer.text
+
+    if answer.json()["accepted"]:
+        shown = api.get("/v1/items/a")
+        assert shown.status_code == 200, shown.text
+        assert api.get("/v1/items").status_code == 200
+        assert api.patch("/v1/items", json={"items": [{"item_id": "a", "url": "u"}]}).json() == {
+            "accepted": 1,
+            "rejected": [],
+        }
+        while site.shop.embed_waiting(site.store):
+            pass
+        slate = api.post("/v1/recommendations", json={"fields": ["title", "price", "attributes"]})
+        assert slate.status_code == 200, slate.text
 
 
 # --- users -----------------------------------------------------------------------------------------
