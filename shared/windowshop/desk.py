@@ -1,6 +1,6 @@
 """From a scored pool to the items of a slate: eligibility, rules, reranking, filling up, pins."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from windowshop.store import Payload
 
 DEMOTES = frozenset({"for_you", "similar", "bought_together"})
 OWN_ONLY = frozenset({"recently_viewed", "buy_again", "rerank"})
-FILL = 2_000
+FEW, FILL = 200, 2_000
+FILL_SHARE = 0.1
 AVAILABLE = AnyOf("available", (True,))
 
 
@@ -129,27 +130,34 @@ class Desk:
 
     def _filled(self, picked: list[Candidate], tried: set[int]) -> list[Candidate]:
         """Fill up from popular, then from anything that passes, until full or exhausted."""
-        ask = self._ask
+        ask, limit = self._ask, self._ask.request.limit
         ceiling = picked[-1].score if picked else 1.0
         half_life = float(ask.world.blend["popular_half_life"])
-        keys, counts = ask.tenant.popularity.top(FILL, half_life, ask.now)
-        top = float(counts[0]) if len(counts) else 1.0
-        cursor: int | None = None
-        while True:
-            fresh = [int(key) for key in keys if int(key) not in tried]
+        top = float(ask.tenant.popularity.top(1, half_life, ask.now)[1].sum()) or 1.0
+        for keys in self._fills(half_life):
+            fresh = [key for key in keys if key not in tried]
             tried.update(fresh)
             heat = ask.tenant.popularity.scores(np.array(fresh, np.uint64), half_life, ask.now)
-            scores = [min(ceiling, 0.1 * float(h) / max(top, 1e-9)) for h in heat]
+            scores = np.minimum(ceiling, FILL_SHARE * heat / top).tolist()
             fill = self._candidates(fresh, scores)
             for candidate in fill:
                 candidate.row = -1
-            picked = rank.pick(
-                rank.in_order(fill), ask.request.limit, caps=ask.request.caps, taken=picked
-            )
-            if len(picked) >= ask.request.limit or cursor == -1:
-                return picked
-            rows, following = ask.world.store.scan(
+            picked = rank.pick(rank.in_order(fill), limit, caps=ask.request.caps, taken=picked)
+            if len(picked) >= limit:
+                break
+        return picked
+
+    def _fills(self, half_life: float) -> Iterator[list[int]]:
+        """Keys to fill up with: the popular ones, then every item that passes the filter."""
+        ask = self._ask
+        popular = ask.tenant.popularity.top(FILL, half_life, ask.now)[0].tolist()
+        yield popular[:FEW]
+        yield popular[FEW:]
+        cursor: int | None = None
+        while True:
+            rows, cursor = ask.world.store.scan(
                 ask.tenant.name, cursor, FILL, ask.where, ("item_id",)
             )
-            cursor = -1 if following is None else following
-            keys = np.array([key for key, _ in rows], np.uint64)
+            yield [key for key, _ in rows]
+            if cursor is None:
+                return

@@ -5,9 +5,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "shared" / "windowshop"
@@ -57,6 +62,7 @@ HEAVY = {
 IMPURE = {"keys", "logs", "mapping", "settings"}
 
 
+@cache
 def modules():
     """{dotted name below windowshop: its syntax tree}."""
     return {
@@ -87,6 +93,21 @@ def strays(trees, library, homes):
 @pytest.mark.parametrize("library", HOMES)
 def test_what_is_foreign_stays_at_home(library):
     assert strays(modules(), library, HOMES[library]) == []
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    foreign = {name for tree in modules().values() for name in imported(tree)}
+    foreign -= {*sys.stdlib_module_names, "windowshop"}
+    known = packages_distributions()
+    undeclared = {
+        name: known.get(name)
+        for name in foreign
+        if not declared & {name, *map(canonicalize_name, known.get(name, []))}
+    }
+    assert undeclared == {}
 
 
 def test_a_stray_import_is_found():

@@ -13,19 +13,21 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
-SHELL = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Fenced blocks, and blocks that are indented by four spaces.
+SHELL = re.compile(
+    r"^```(?:sh|bash|console)\n(.*?)^```|(?<=\n\n)((?: {4}[^\n]+\n+)+)", re.MULTILINE | re.DOTALL
+)
 INLINE = re.compile(r"`([^`\n]+)`")
 FIGURE = re.compile(r"\d\s*(ms|s|min|h|MB|GB|%|/s|requests/s|events/s)\b")
 COMMAND = re.compile(r"`[^`]*\b(make [a-z]+|windowshop [a-z]+|python -m \w+|bench/\w+\.py)[^`]*`")
-SOURCE = re.compile(r"\]\(https?://|<https?://")
-"""A figure of somebody else's names where it was read."""
+SOURCE = re.compile(r"\]\(https?://|<https?://")  # a figure of somebody else's names its source
 
 
 def commands(text):
     """Every command line in a page: those in shell blocks, and those in the text."""
-    for block in SHELL.findall(text):
-        for line in block.replace("\\\n", " ").splitlines():
-            yield line.removeprefix("$ ").strip()
+    for fenced, indented in SHELL.findall(text):
+        for line in (fenced or indented).replace("\\\n", " ").splitlines():
+            yield line.partition(" # ")[0].strip().removeprefix("$ ")
     yield from INLINE.findall(SHELL.sub("", text))
 
 
@@ -51,8 +53,8 @@ def test_the_two_commands_of_a_newcomer_are_in_the_readme():
 
 
 def test_commands_are_found_in_text_and_in_blocks():
-    text = "Run `PORT=9000 make demo`.\n```sh\n$ .venv/bin/windowshop doctor --json\n```\n"
-    assert told(text, "make") == {"demo"}
+    text = "Run `PORT=9000 make demo`.\n\n    make test  # all\n\n```sh\n$ .venv/bin/windowshop doctor --json\n```\n"
+    assert told(text, "make") == {"demo", "test"}
     assert told(text, "windowshop") == {"doctor"}
 
 

@@ -178,6 +178,10 @@ def write_shop(folder: Path) -> None:
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def windowshop(home: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "windowshop.cli", *words, "--home", str(home)]
+
+
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     given = os.environ.get("WINDOWSHOP_E2E_URL")
@@ -187,18 +191,15 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     files = tmp_path_factory.mktemp("files")
     write_shop(files)
-    windowshop = [sys.executable, "-m", "windowshop.cli", "--home", str(home)]
-    for command in (["ingest", "items.jsonl"], ["record", "events.jsonl"]):
+    for words in (["ingest", "items.jsonl"], ["record", "events.jsonl"]):
         done = subprocess.run(
-            [*windowshop[:3], *command, *windowshop[3:]], cwd=files, capture_output=True, text=True, timeout=300, check=False
+            windowshop(home, *words), cwd=files, capture_output=True, text=True, timeout=300, check=False
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [*windowshop[:3], "serve", "--port", str(port), *windowshop[3:]], cwd=files
-    )
+    server = subprocess.Popen(windowshop(home, "serve", "--port", str(port)), cwd=files)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_ready(url, server)

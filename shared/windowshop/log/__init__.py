@@ -129,6 +129,9 @@ class Log(Protocol):
         comes to nothing. A running erasure is on record until `put_erasure` says it is done.
         """
 
+    def expire(self, store: str, before_ms: int) -> int:
+        """Delete events of before then; returns how many. Their users are unfolded then."""
+
     def held(self, store: str, users: Sequence[str]) -> int:
         """How many events of these users are there, counted one by one: what `forget` left."""
 

@@ -89,9 +89,11 @@ CREATE TABLE snapshots (
 """
 
 # secure_delete overwrites what is deleted: a forgotten user must not be readable in the file.
+# fullfsync is what it takes on macOS for a commit to be on disk.
 _PRAGMAS = f"""
 PRAGMA busy_timeout = {BUSY_MS};
 PRAGMA journal_mode = WAL;
+PRAGMA fullfsync = ON;
 PRAGMA secure_delete = ON;
 PRAGMA journal_size_limit = 16777216;
 PRAGMA mmap_size = 268435456;
@@ -112,7 +114,8 @@ class Database:
             # It holds what people did and the stores' secrets: nobody else's business.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer = self._connect(cache_mb=64)
-            self._create()
+            with closed_on_error(self._writer):
+                self._create()
 
     @contextmanager
     def writing(self, *, durable: bool = True, bulk: bool = False) -> Iterator[sqlite3.Connection]:
@@ -139,13 +142,10 @@ class Database:
         """A view of the data as of one moment, beside any writer and other readers."""
         with self._translated():
             con = self._reader()
-            try:
+            with closed_on_error(con):
                 con.execute("BEGIN")
                 yield con
                 con.execute("COMMIT")
-            except BaseException:
-                con.close()
-                raise
             if self._closed or len(self._idle) >= IDLE_READERS:
                 con.close()
             else:
@@ -169,8 +169,9 @@ class Database:
 
     def _connect(self, cache_mb: int) -> sqlite3.Connection:
         con = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        con.executescript(_PRAGMAS)
-        con.execute(f"PRAGMA cache_size = -{cache_mb * 1024}")
+        with closed_on_error(con):
+            con.executescript(_PRAGMAS)
+            con.execute(f"PRAGMA cache_size = -{cache_mb * 1024}")
         return con
 
     def _reader(self) -> sqlite3.Connection:
@@ -178,8 +179,9 @@ class Database:
             return self._idle.pop()
         except IndexError:
             con = self._connect(cache_mb=8)
-            con.execute("PRAGMA query_only = ON")
-            return self._open(con)
+            with closed_on_error(con):
+                con.execute("PRAGMA query_only = ON")
+                return self._open(con)
 
     def _open(self, con: sqlite3.Connection) -> sqlite3.Connection:
         if self._closed:
@@ -215,6 +217,15 @@ class Database:
                 f"the event log {self.path} cannot be opened ({error.strerror}): "
                 "check that its folder exists and may be written"
             ) from error
+
+
+@contextmanager
+def closed_on_error(con: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        con.close()
+        raise
 
 
 _ADVICE = {

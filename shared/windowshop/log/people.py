@@ -9,6 +9,7 @@ import orjson
 from windowshop.errors import InvalidInput, NotFound
 from windowshop.log import EventRow, Forgotten, as_sent
 from windowshop.log.appending import NEVER, Appending, add_user, pseudonym, select_in, select_users
+from windowshop.profile import IMPRESSION
 from windowshop.records import user_key
 
 MAX_GUESTS = 1_000
@@ -126,6 +127,27 @@ class People(Appending):
             self._known.clear()
         self._db.scrub()
         return Forgotten(tuple(users), tuple(name for _, name in others), max(events, 0))
+
+    def expire(self, store: str, before_ms: int) -> int:
+        old = "user IN (SELECT id FROM users WHERE store = ?) AND time_ms < ?"
+        with self._db.writing(bulk=True) as con:
+            gone = con.execute(
+                f"SELECT sum(kind <> {IMPRESSION}), count(*), user FROM events WHERE {old}"
+                " GROUP BY user",
+                (store, before_ms),
+            ).fetchall()
+            con.execute(f"DELETE FROM events WHERE {old}", (store, before_ms))
+            con.executemany(
+                "UPDATE users SET count = count - ? WHERE id = ?",
+                [(folded, user) for folded, _, user in gone],
+            )
+            folded = [user for counted, _, user in gone if counted]
+            owners = select_in(con, "SELECT user FROM links WHERE guest IN", (), folded)
+            _touch(con, {*folded, *(user for (user,) in owners)})
+            events = int(sum(count for _, count, _ in gone))
+            con.execute("UPDATE stores SET events = events - ? WHERE name = ?", (events, store))
+        self._db.scrub()
+        return events
 
     def held(self, store: str, users: Sequence[str]) -> int:
         with self._db.reading() as con:

@@ -39,7 +39,7 @@ export class Front {
     this.found = new Shelf("search", this.deeds, "grid");
     this.basket = new Basket(this.deeds);
     this.panel = new Panel(this.deeds, (requests) => this.ask(requests, true), (event) => this.deeds.act([event]));
-    this.asOf = undefined; // the answer's newest event of this shopper; undefined before the first answer
+    this.asOf = undefined; // the newest event that every shelf counts; "" for none, undefined before the first answer
     this.asked = 0;
     byId("shelves").append(...[...this.shelves.values()].map((shelf) => shelf.root));
     byId("results").append(this.found.root);
@@ -99,8 +99,8 @@ export class Front {
 
   receive(slates) {
     const mine = slates.find(({ scenario }) => scenario === "for_you");
-    this.asOf = mine.as_of;
-    byId("fresh-asof").textContent = instant(mine.as_of) || "none yet";
+    this.asOf = slates.map((slate) => slate.as_of ?? "").sort()[0]; // as fresh as the stalest shelf
+    byId("fresh-asof").textContent = instant(this.asOf) || "none yet";
     byId("fresh-ms").textContent = milliseconds(slates.ms);
     byId("fresh-count").textContent = `${slates.length} shelves in`;
     byId("hood-model").textContent = `model ${mine.model} · store ${mine.store}`;

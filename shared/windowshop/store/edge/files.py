@@ -1,0 +1,78 @@
+"""Folders and files: copied with their holes, read into the page cache, replaced in one step."""
+
+import contextlib
+import os
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy all files; holes stay holes (Edge reserves tens of megabytes that hold nothing)."""
+    for folder, _, names in os.walk(source):
+        here = target / os.path.relpath(folder, source)
+        here.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            _copy_file(os.path.join(folder, name), os.fspath(here / name))
+
+
+def _copy_file(source: str, target: str) -> None:
+    with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
+        size = os.fstat(reader.fileno()).st_size
+        writer.truncate(size)
+        at = 0
+        while at < size:
+            try:
+                start = os.lseek(reader.fileno(), at, os.SEEK_DATA)
+            except OSError:  # nothing but a hole from here to the end
+                return
+            at = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            _copy_range(reader.fileno(), writer.fileno(), start, at)
+
+
+def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
+    os.lseek(reader, start, os.SEEK_SET)
+    os.lseek(writer, start, os.SEEK_SET)
+    while start < end:
+        data = os.read(reader, min(CHUNK, end - start))
+        if not data:
+            return
+        start += os.write(writer, data)
+
+
+def read_through(folder: Path) -> None:
+    """Read every file once: what is in the page cache loads in a tenth of the time."""
+    buffer = bytearray(CHUNK)
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), "rb", buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a small file so that at any moment there is the old one or the new one, whole."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    with contextlib.suppress(OSError):  # it is replaced already, and an error would say it is not
+        _sync(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the system write what is in memory of the folder's files to disk."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                _sync(os.path.join(parent, name))
+
+
+def _sync(path: str | Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
