@@ -31,13 +31,12 @@ def run() -> dict[str, float]:
         inputs, outputs = Path(folder, "texts.json"), Path(folder, "figures.json")
         inputs.write_text(json.dumps(texts))
         subprocess.run(
-            (_interpreter(), str(Path(__file__).resolve()), str(inputs), str(outputs), folder),
+            (_interpreter(), __file__, inputs, outputs, _model_folder(), folder),
             check=True,
             env={
                 **os.environ,
                 "OMP_WAIT_POLICY": "PASSIVE",
                 "PYTHONPATH": str(ROOT / "shared"),
-                "WINDOWSHOP_MODEL_FOLDER": str(_model_folder()),
             },
         )
         figures: dict[str, float] = json.loads(outputs.read_text())
@@ -45,13 +44,14 @@ def run() -> dict[str, float]:
 
 
 def _texts() -> dict[str, list[str]]:
-    """`distinct`: titles, brands and categories of the demo, every second with a description (it
-    has none of its own: 5 to 60 of its words). `repeating`: a stretch of the demo as it is."""
+    """`distinct`: titles, brands and categories of the demo's items, every second one with a
+    description, which they lack: 5 to 60 of their words. `repeating`: a stretch of the demo as it is.
+    """
     from windowshop.demo import catalogue, source
 
     products = source.products(source.folder())
     rows = [item.text() for item in catalogue.items(products, {})]
-    chance = random.Random(20)  # noqa: S311 (a sample, no secret)
+    chance = random.Random(20)
     distinct = chance.sample(sorted(set(rows)), ITEMS)
     words = " ".join(distinct).split()
     for at in range(0, ITEMS, 2):
@@ -97,23 +97,22 @@ def _has_all(interpreter: str) -> bool:
 # --- in the process that measures ----------------------------------------------------------------
 
 
-def measure(texts: dict[str, list[str]], models: Path) -> dict[str, float]:
+def measure(texts: dict[str, list[str]], folder: str, models: Path) -> dict[str, float]:
     import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
 
     from windowshop.encode import ModelSpec, open_encoder
+    from windowshop.encode.batching import cores
     from windowshop.encode.pytorch import computes_bf16
 
-    folder = os.environ["WINDOWSHOP_MODEL_FOLDER"]
     theirs = SentenceTransformer(folder, device="cpu")
     ours = open_encoder(ModelSpec(folder), models)
     on_torch = open_encoder(ModelSpec(folder, runtime="torch"), models, device="cpu")
-    # It alone would slow theirs down: the encoder on torch asks for one thread a batch.
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
     def sentence_transformers(chunk: list[str]) -> object:
-        torch.set_num_threads(threads or 1)
+        # As it comes; the other encoder on torch gives each of its threads one core.
+        torch.set_num_threads(cores())
         return theirs.encode(chunk, normalize_embeddings=True, show_progress_bar=False)
 
     def torch_encoder(chunk: list[str]) -> object:
@@ -172,8 +171,9 @@ def _query_ms(encode: object, texts: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        found = measure(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[3]) / "models")
-        Path(sys.argv[2]).write_text(json.dumps(found))
+    if len(sys.argv) == 5:
+        inputs, outputs, model, home = sys.argv[1:]
+        found = measure(json.loads(Path(inputs).read_text()), model, Path(home))
+        Path(outputs).write_text(json.dumps(found))
     else:
         print(json.dumps(run(), indent=2))

@@ -5,8 +5,8 @@ WindowshopError
 │   ├── NotFound     what was asked for does not exist                        404
 │   └── TooLarge     more than a limit allows                                 413
 ├── NotReady         the state does not allow it yet (or any more); retried   409
-├── Unavailable      a dependency failed; retried with back-off               503, or a degraded slate
-└── Misconfigured    a setting is wrong; fails at start, naming the setting   500
+├── Unavailable      a dependency failed; retried with back-off               503, or degraded
+└── Misconfigured    a setting is wrong; fails at start, naming it            500
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Flaw:
 
 
 class WindowshopError(Exception):
-    """Root of everything this library raises on purpose. `code` is stable and part of the contract."""
+    """Root of everything this library raises on purpose. `code` is stable: part of the contract."""
 
     code = "internal"
     status = 500

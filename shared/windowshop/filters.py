@@ -1,4 +1,4 @@
-"""Filters: the contract's JSON as a small tree, which adapters translate and `matches` evaluates."""
+"""Filters: the contract's JSON as a small tree; adapters translate it, `matches` evaluates it."""
 
 import difflib
 import math
@@ -190,10 +190,7 @@ class _Parser:
             raise _bad(here, f"an empty condition; use one of {', '.join(_OPERATORS)}")
         parts: list[Filter] = []
         for operator in value:
-            if operator not in _OPERATORS:
-                close = difflib.get_close_matches(str(operator), _OPERATORS, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"use {', '.join(_OPERATORS)}"
-                raise _bad(f"{here}/{operator}", f"unknown operator; {hint}")
+            _check_operator(operator, here)
         for operator in ("any_of", "none_of"):
             if operator in value:
                 values = value[operator]
@@ -254,6 +251,13 @@ class _Parser:
 
 def _bad(pointer: str, detail: str) -> InvalidInput:
     return InvalidInput(f"{pointer.lstrip('/')}: {detail}", [Flaw(pointer, detail)])
+
+
+def _check_operator(operator: object, here: str) -> None:
+    if operator not in _OPERATORS:
+        close = difflib.get_close_matches(str(operator), _OPERATORS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"use {', '.join(_OPERATORS)}"
+        raise _bad(f"{here}/{operator}", f"unknown operator; {hint}")
 
 
 def _one_of(parts: Sequence[Filter]) -> Filter:

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from windowshop import users
+from windowshop import folding, recording
 from windowshop.encode import ModelSpec, open_encoder
 from windowshop.errors import Unavailable, WindowshopError
 from windowshop.log import EventRow
 from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import log
+from windowshop.recording import Recorded
 from windowshop.records import Event, Rejection
 from windowshop.settings import Settings, load_settings
 from windowshop.shop import Shop
 from windowshop.store.edge import EdgeStore
-from windowshop.users import Recorded
 from windowshop.world import World
 
 MAX_WAITING = 20_000
@@ -84,7 +84,7 @@ class EventQueue:
         """Have events logged; returns, once they are on disk, those that were not taken."""
         if self._depth + len(events) > MAX_WAITING:
             raise Unavailable("too many events are waiting to be written; send them again shortly")
-        rows, rejected = users.rows_of(self._shop.world, tenant, events, received_ms)
+        rows, rejected = recording.rows_of(self._shop.world, tenant, events, received_ms)
         if rows:
             loop = asyncio.get_running_loop()
             waiting = _Waiting(tenant, rows, received_ms, loop, loop.create_future())
@@ -115,7 +115,7 @@ class EventQueue:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         world = self._shop.world
         try:
-            recorded = users.log_many(world, [(w.tenant, w.rows, w.received_ms) for w in batch])
+            recorded = recording.log_many(world, [(w.tenant, w.rows, w.received_ms) for w in batch])
         except WindowshopError as error:
             for waiting in batch:
                 _answer(waiting, error)
@@ -141,7 +141,7 @@ class EventQueue:
                     for user, rows in one.fresh.items():
                         fresh.setdefault(user, []).extend(rows)
             if fresh:
-                users.fold(self._shop.world, tenant, fresh, fresh)
+                folding.fold(self._shop.world, tenant, fresh, fresh)
 
 
 def _answer(waiting: _Waiting, outcome: Recorded | Exception) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from windowshop import consume, errors, users
+from windowshop import consume, errors, recording
 from windowshop.errors import Flaw, Unavailable, WindowshopError
 from windowshop.keys import make_key
 from windowshop.log.sqlite import SqliteLog
@@ -131,7 +131,7 @@ def record(shop: Shop, args: Json) -> Json:
     for index, (event, row) in enumerate(
         zip(_records(Event, args["events"]), args["rows"], strict=True)
     ):
-        reason = users.too_early(event, wall)
+        reason = recording.too_early(event, wall)
         if reason is None:
             rows.append(event_row(store, event, row, stamp, cache))
         else:

@@ -197,7 +197,7 @@ def _diversified(
 def place_pins(
     slate: Sequence[Candidate], pins: Sequence[tuple[int, Candidate]], limit: int
 ) -> list[Candidate]:
-    """Put pinned items at their places (0-based; past the end: at the end); no item stands twice."""
+    """Put pinned items at their places (from 0; past the end: last); no item stands twice."""
     keys = {candidate.key for _, candidate in pins}
     rest = [candidate for candidate in slate if candidate.key not in keys]
     pins = sorted(pins, key=lambda pin: pin[0])[:limit]

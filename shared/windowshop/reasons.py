@@ -12,7 +12,7 @@ from windowshop.retrieve import Ask, step_vectors
 
 
 def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason]:
-    """The true cause of each item: its strongest signal, and within it the event that pulled most."""
+    """The true cause of each item: its strongest signal, in it the event that pulled most."""
     signals = [pool.strongest(c.row) if c.row >= 0 else None for c in chosen]
     pulled = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "meaning"]
     causes = _causes(ask, pulled)
@@ -50,7 +50,7 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
 
 
 def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
-    """For items found by meaning: the event whose pull (its weight times its cosine) is greatest."""
+    """For items found by meaning: the event whose pull (weight times cosine) is greatest."""
     if not keys:
         return {}
     pulls = profiles.pulls(

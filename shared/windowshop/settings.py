@@ -1,4 +1,4 @@
-"""Settings: HOME/windowshop.toml, overridden by WINDOWSHOP_<NAME>. The only reader of the environment."""
+"""Settings: HOME/windowshop.toml, overridden by WINDOWSHOP_<NAME>. Only this reads the environment."""
 
 import difflib
 import os

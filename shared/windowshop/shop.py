@@ -7,12 +7,12 @@ Every verb takes the store's name first (`tenant`: one shop of many).
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from windowshop import items, slates, users
+from windowshop import folding, items, recording, slates, users
 from windowshop.filters import FieldType
 from windowshop.items import Written
 from windowshop.log import EventRow
+from windowshop.recording import Recorded
 from windowshop.records import Batch, Event, Item, Request, Slate
-from windowshop.users import Recorded
 from windowshop.world import World
 
 Progress = Callable[[int], None]
@@ -70,27 +70,27 @@ class Shop:
     ) -> Recorded:
         """Log events, durable on return, and fold them (or leave that to `fold_waiting`)."""
         if fold:
-            return users.record(self.world, tenant, events, received_ms)
-        rows, rejected = users.rows_of(self.world, tenant, events, received_ms)
-        recorded = users.log_rows(self.world, tenant, rows, received_ms)
+            return recording.record(self.world, tenant, events, received_ms)
+        rows, rejected = recording.rows_of(self.world, tenant, events, received_ms)
+        recorded = recording.log_rows(self.world, tenant, rows, received_ms)
         recorded.rejected = rejected
         return recorded
 
     def log_rows(self, tenant: str, rows: Sequence[EventRow], received_ms: int) -> Recorded:
         """Rows straight into the log, for bulk loads; `fold_waiting` comes after."""
-        return users.log_rows(self.world, tenant, rows, received_ms)
+        return recording.log_rows(self.world, tenant, rows, received_ms)
 
     def fold(self, tenant: str, some: Collection[str]) -> None:
         """Bring these users' profiles up to the log."""
-        users.fold(self.world, tenant, some)
+        folding.fold(self.world, tenant, some)
 
     def fold_waiting(self, tenant: str | None = None, progress: Progress | None = None) -> int:
         """Fold every user whose log is ahead of the profile."""
-        return users.fold_waiting(self.world, tenant, progress)
+        return folding.fold_waiting(self.world, tenant, progress)
 
     def rebuild(self, tenant: str, progress: Progress | None = None) -> dict[str, int]:
         """All profiles and counts again from the log."""
-        return users.rebuild(self.world, tenant, progress)
+        return folding.rebuild(self.world, tenant, progress)
 
     # --- slates -----------------------------------------------------------------------------------
 
@@ -142,10 +142,26 @@ class Shop:
     def maintain(self) -> list[str]:
         """What a quiet moment is good for: indexes, the saved counts, the items kept at hand."""
         done = self.world.store.maintain()
-        self.world.save_popularity()
         for name in self.world.log.stores():
+            done += self._expire(name)
+            if self.world.tenant(name).stale:
+                self.world.recount(name)
             self.refresh_fallback(name)
+        self.world.save_popularity()
         return done
+
+    def _expire(self, name: str) -> list[str]:
+        """Delete events older than the shop's retention, if it set one."""
+        days = self.world.settings.retention_days
+        if days is None:
+            return []
+        tenant = self.world.tenant(name)
+        gone = self.world.log.expire(name, int(self.world.now(tenant) - days * 86_400_000))
+        if not gone:
+            return []
+        tenant.stale = True
+        folding.fold_waiting(self.world, name)
+        return [f"{name}: {gone} events were older than {days:g} days and are deleted"]
 
     def refresh_fallback(self, tenant: str) -> None:
         """Keep the popular items' payloads at hand for when the store is away."""

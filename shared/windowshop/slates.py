@@ -9,8 +9,10 @@ from windowshop import profile as profiles
 from windowshop.desk import AVAILABLE, Desk, Rules
 from windowshop.errors import Flaw, InvalidInput, Unavailable
 from windowshop.filters import NAMED, And, Filter, mentions, parse, values_at
+from windowshop.folding import fold_recent, read_profile, tastes_of
 from windowshop.profile import Profile, Tastes
 from windowshop.reasons import reasons_of
+from windowshop.recording import check_times
 from windowshop.records import (
     DEFAULT_FIELDS,
     ITEM_FIELDS,
@@ -26,7 +28,6 @@ from windowshop.records import (
     user_name,
 )
 from windowshop.retrieve import Ask, score, score_locally
-from windowshop.users import fold_recent, read_profile, tastes_of
 from windowshop.world import Tenant, World
 
 FIELDS = (*ITEM_FIELDS, "embedded_at")
@@ -85,7 +86,7 @@ def recommend_batch(world: World, name: str, batch: Batch) -> list[Slate]:
     return slates
 
 
-# --- what is asked ---------------------------------------------------------------------------------
+# --- what is asked ------------------------------------------------------------------------
 
 
 def _ask(world: World, tenant: Tenant, request: Request, now: int) -> tuple[Ask, Degraded | None]:
@@ -99,7 +100,8 @@ def _ask(world: World, tenant: Tenant, request: Request, now: int) -> tuple[Ask,
                 user_key(tenant.name, u) for u in (user, *world.log.links_of(tenant.name, user))
             ]
         if request.recent:
-            profile = fold_recent(world, tenant, profile, request.recent, now)
+            check_times(request.recent, world.wall())
+            profile = fold_recent(tenant, profile, request.recent, now)
             tastes = tastes_of(world, tenant, profile)
     except Unavailable as error:
         degraded = _degraded(error, "a slate that does not know the user")

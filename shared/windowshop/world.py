@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from windowshop.encode import Encoder
-from windowshop.errors import Misconfigured
+from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.filters import FieldType
-from windowshop.log import Log
+from windowshop.log import Appended, Batch, Log
+from windowshop.logs import log
 from windowshop.popularity import Popularity
-from windowshop.profile import Events, Keys, Weights
+from windowshop.profile import Events, Keys, Weights, as_events
 from windowshop.profile.events import IMPRESSION
 from windowshop.rank import Floats
 from windowshop.settings import Settings
@@ -49,6 +50,8 @@ class Tenant:
     cards: dict[int, Payload | None] = field(default_factory=dict)
     vectors: dict[int, Vector | None] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
+    stale: bool = False
+    """Events were deleted: the counts are due to be made again."""
     fallback: list[Payload] = field(default_factory=list)
 
 
@@ -84,8 +87,13 @@ class World:
         return found
 
     def _open(self, name: str) -> Tenant:
-        seq, blob = self.log.snapshot(name, SNAPSHOT) or (0, None)
-        popularity = Popularity.load(blob) if blob else Popularity()
+        seq, popularity = 0, Popularity()
+        saved = self.log.snapshot(name, SNAPSHOT)
+        if saved is not None:
+            try:
+                seq, popularity = saved[0], Popularity.load(saved[1])
+            except InvalidInput as error:  # of another version: counted anew
+                log("world").warning("counts_not_read", detail=error.detail)
         tenant = Tenant(name, popularity, self.log.newest(name) or 0, seq, self.log.fields(name))
         self._replay(tenant)
         return tenant
@@ -107,11 +115,25 @@ class World:
             tenant.newest_ms = max(tenant.newest_ms, int(events["time"].max(initial=0)))
             tenant.seq = max(tenant.seq, seq)
 
+    def append(self, batches: Sequence[Batch]) -> list[tuple[Tenant, Appended]]:
+        """Write batches to the log in one transaction and count what was new in them.
+
+        Under one lock, so that a store that is opened or counted anew counts nothing twice.
+        """
+        with self.lock:
+            tenants = [self.tenant(name) for name, _, _ in batches]
+            appended = self.log.append_many(batches)
+            for tenant, (_, rows, _), one in zip(tenants, batches, appended, strict=True):
+                new = np.array(one.new, bool)
+                if new.any():
+                    self.count(tenant, as_events(rows)[new], one.users[new], one.seq)
+        return list(zip(tenants, appended, strict=True))
+
     def recount(self, name: str) -> None:
         """The store's live counts again from the log."""
         tenant = self.tenant(name)
         with self.lock:
-            tenant.popularity, tenant.seq = Popularity(), 0
+            tenant.popularity, tenant.seq, tenant.stale = Popularity(), 0, False
             self._replay(tenant)
 
     def now(self, tenant: Tenant) -> int:

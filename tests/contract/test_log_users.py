@@ -140,6 +140,18 @@ def test_numbers_of_forgotten_events_are_not_given_again(log):
     assert len(part.events) == 1
 
 
+def test_a_mark_of_the_forgotten_does_not_count_for_who_comes_after(log):
+    for n in range(4):
+        log.append("default", [row(event_id=f"{n}")], NOW)
+    versions = {"u:ann": log.standings("default", ["u:ann"])["u:ann"].version}
+    log.forget("default", "u:ann", NOW, "e1")
+    log.append("default", rows(1), NOW + 1)
+    log.mark_folded("default", versions)
+    for n in range(4):
+        assert log.unfolded("default") == ["u:ann"]
+        log.append("default", [row(event_id=f"more-{n}")], NOW + 1)
+
+
 def test_an_erasure_is_on_record_until_it_is_done(log):
     log.append("default", rows(2), NOW)
     log.forget("default", "u:ann", NOW, "e1")

@@ -257,3 +257,10 @@ def test_rows_fold_like_their_records():
     assert profile.counted == 2
     assert [s.text for s in profile.searches] == ["tea"]
     assert profile.events["value"].tolist() == [2]
+
+
+def test_one_key_on_two_classes_at_one_moment_has_one_order():
+    """A guest and a user may use the same event id for different things."""
+    view, buy = [(1, 7, 5, 0, KIND_CODE[kind], 1.0) for kind in ("view", "purchase")]
+    assert content(folded(([view], []), ([buy], []))) == content(folded(([buy], []), ([view], [])))
+    assert len(folded(([view, buy], [])).events) == 2

@@ -68,6 +68,13 @@ export function webAddress(value) {
   }
 }
 
+/** Text as nodes that may break after a slash, as browsers do not by themselves. */
+export function breakable(text) {
+  return String(text)
+    .split(/(?<=[/_\\])/)
+    .flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
+}
+
 /** "$3.50"; a currency that is none is written beside the number. */
 export function money(price, currency) {
   if (typeof price !== "number") return "";

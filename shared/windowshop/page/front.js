@@ -16,8 +16,8 @@ const named = (words, item) => [words, el("bdi", {}, titleOf(item))];
 // In the order of the page. `asks` is the request or null; `claim` is the order in which the shelves
 // pick their items, for no item stands on two of them: own things first, what everybody likes last.
 const SHELVES = [
-  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({}) },
-  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id] } },
+  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({ diversity: 0.5 }) },
+  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id], diversity: 0.3 } },
   {
     name: "bought_together",
     claim: 4,
@@ -41,6 +41,7 @@ export class Front {
     this.panel = new Panel(this.deeds, (requests) => this.ask(requests, true), (event) => this.deeds.act([event]));
     this.asOf = undefined; // the newest event that every shelf counts; "" for none, undefined before the first answer
     this.asked = 0;
+    this.failed = null; // the newest problem of the newest call
     byId("shelves").append(...[...this.shelves.values()].map((shelf) => shelf.root));
     byId("results").append(this.found.root);
     document.body.classList.add("loading");
@@ -65,8 +66,10 @@ export class Front {
     if (dismissed.size) common.exclude = [...dismissed].slice(-1000);
     try {
       const { data, ms } = await call("POST", "v1/recommendations/batch", { requests: requests.map((request) => ({ ...common, ...request })), dedupe });
+      this.failed = null;
       return Object.assign(data.slates, { ms });
     } catch (problem) {
+      this.failed = problem;
       this.report(problem);
       return null;
     }
@@ -83,18 +86,20 @@ export class Front {
     const slates = await main;
     if (!slates) return null;
     if (turn !== this.asked) return { entered: 0, moved: 0 }; // a later call answers for this one
-    let change = { entered: 0, moved: 0 };
-    for (const { name, heading } of SHELVES) {
-      const slate = slates[wanted.findIndex((shelf) => shelf.name === name)];
-      if (!slate) this.shelves.get(name).clear();
-      else {
-        const shown = this.shelves.get(name).show(slate, heading());
-        if (name === "for_you") change = shown;
-      }
-      if (name === "bought_together") this.basket.together(slate);
-    }
+    const change = this.fill(new Map(wanted.map(({ name }, i) => [name, slates[i]])));
     this.receive(slates);
     return change;
+  }
+
+  /** Show slates by the names of their shelves. Answers how For you changed. */
+  fill(slates) {
+    const open = SHELVES.filter(({ name }) => slates.has(name)).map((entry) => ({ ...entry, shelf: this.shelves.get(entry.name) }));
+    for (const [name, shelf] of this.shelves) if (!slates.has(name)) shelf.clear();
+    const was = open.map(({ shelf }) => shelf.measure());
+    const changes = open.map(({ name, shelf, heading }, i) => shelf.place(slates.get(name), heading(), was[i]));
+    open.forEach(({ shelf }, i) => shelf.settle(was[i]));
+    this.basket.together(slates.get("bought_together"));
+    return changes[open.findIndex(({ name }) => name === "for_you")];
   }
 
   receive(slates) {
@@ -152,7 +157,7 @@ export class Front {
     byId("query").focus();
   }
 
-  /** Another person stands before the window. */
+  /** Another person stands before the window. Answers why there is nothing to show them, or null. */
   async changeShopper(keep) {
     startOver(keep);
     this.asOf = undefined;
@@ -161,6 +166,7 @@ export class Front {
     for (const shelf of this.shelves.values()) shelf.clear();
     this.mark();
     await this.refresh();
+    return this.failed;
   }
 
   /** What there is to recommend; while there is nothing, look again, for an upload may be running. */

@@ -20,8 +20,8 @@ const observer = new IntersectionObserver(
 );
 
 /** Watch a tile; call again when its slate changed. `place` is {request_id, position}. */
-export function watch(tile, itemId, place) {
-  tile.impression = { itemId, ...place };
+export function watch(tile, itemId, { request_id: slate, position }) {
+  tile.impression = { itemId, slate, position };
   observer.unobserve(tile);
   observer.observe(tile);
 }
@@ -33,7 +33,7 @@ export function unwatch(tile) {
 }
 
 function seen(tile) {
-  const { itemId, request_id: slate, position } = tile.impression;
+  const { itemId, slate, position } = tile.impression;
   if (!tile.isConnected || told.has(slate + itemId)) return;
   told.add(slate + itemId);
   if (told.size > 20_000) told.clear();

@@ -41,7 +41,8 @@ export class Notices {
       return;
     }
     const heads = { 0: "Nobody answers. ", 403: "Not with this key. ", 429: "Too many requests. ", 503: "The shop is not ready. " };
-    const flaws = problem.flaws?.length ? ` (${problem.flaws.join("; ")})` : "";
+    const more = (problem.flaws ?? []).filter((flaw) => !flaw.endsWith(problem.message));
+    const flaws = more.length ? ` (${more.join("; ")})` : "";
     const later = again ? ` Trying again in ${again < 1.5 ? "a second" : `${Math.round(again)} seconds`}.` : "";
     this.put("error", "bad", el("strong", {}, heads[problem.status] ?? ""), problem.message + flaws + later);
     if (!again) return;

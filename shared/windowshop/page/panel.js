@@ -1,7 +1,7 @@
 // The panel of one item: what is known about it, and the shelves that start from it.
 
 import { call } from "./api.js";
-import { byId, el, icon, webAddress } from "./dom.js";
+import { breakable, byId, el, icon, webAddress } from "./dom.js";
 import { cart, liked } from "./session.js";
 import { Shelf } from "./shelf.js";
 import { picture, priceLine, titleOf } from "./tile.js";
@@ -83,7 +83,7 @@ export class Panel {
         "div",
         { class: "panel-words" },
         el("p", { class: "path" }, ...path),
-        el("h2", { id: "panel-title", tabindex: "-1", dir: "auto" }, titleOf(shown)),
+        el("h2", { id: "panel-title", tabindex: "-1", dir: "auto" }, ...breakable(titleOf(shown))),
         el("p", { class: "meta" }, ...priceLine(fields)),
         item.reason?.text ? el("p", { class: `reason ${item.reason.kind}` }, icon(item.reason.kind), el("span", { dir: "auto" }, item.reason.text)) : null,
         fields.description ? el("p", { class: "description", dir: "auto" }, fields.description) : null,

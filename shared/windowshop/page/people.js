@@ -9,7 +9,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 export class People {
-  /** `changed({keepCart})` is called when another shopper stands before the window; `report(problem)` on failure. */
+  /** `changed({keepCart})` shows the shop to another shopper and answers what went wrong, or null; `report(problem)` tells a failure. */
   constructor(changed, report) {
     this.changed = changed;
     this.report = report;
@@ -81,12 +81,21 @@ export class People {
       const more = await change();
       this.dialog.close();
       this.draw();
-      toast(sentence + (typeof more === "number" && more > 0 ? ` ${plural(more, "event")} moved along.` : ""));
-      await this.changed(keep);
+      const failed = await this.changed(keep);
+      if (failed?.status === 403 && userId()) await this.refused(failed);
+      else toast(sentence + (typeof more === "number" && more > 0 ? ` ${plural(more, "event")} moved along.` : ""));
     } catch (problem) {
       this.dialog.close();
       this.report(problem);
     }
+  }
+
+  /** A publishable key may not speak for a user: be the guest again. */
+  async refused(problem) {
+    await logOut(false);
+    this.draw();
+    toast(problem.message, true);
+    await this.changed({ keepCart: true });
   }
 
   enter(user) {

@@ -74,9 +74,24 @@ export class Shelf {
 
   /** Show a slate. Answers {entered, moved}: how many items are new here, how many changed place. */
   show(slate, heading, note) {
+    const was = this.measure();
+    const change = this.place(slate, heading, was, note);
+    this.settle(was);
+    return change;
+  }
+
+  // The three steps of `show`. Who shows several shelves takes each step for all of them, for a
+  // measurement after a change makes the browser lay the whole page out again.
+
+  /** Where the tiles stand now, by item. */
+  measure() {
+    return new Map([...this.tiles].map(([id, tile]) => [id, this.offset(tile.li)]));
+  }
+
+  /** Put the slate's tiles in place; `was` is what `measure` said. */
+  place(slate, heading, was, note) {
     this.heading.replaceChildren(...heading);
     this.note.textContent = note ?? "";
-    const was = new Map([...this.tiles].map(([id, tile]) => [id, this.offset(tile.li)]));
     const places = new Map([...this.tiles.keys()].map((id, i) => [id, i]));
     const held = this.list.contains(document.activeElement) ? document.activeElement : null;
     const heldAt = held ? [...this.list.children].indexOf(held.closest("li")) : -1;
@@ -93,14 +108,19 @@ export class Shelf {
     for (const [id, tile] of gone) this.leave(tile, was.get(id));
     this.tiles = next;
     this.order();
-    for (const [id, tile] of next) {
-      if (was.has(id)) this.glide(tile.li, was.get(id));
-      else if (this.shown) this.enter(tile.li);
-      watch(tile.li, id, { request_id: slate.request_id, position: tile.place.position });
-    }
+    for (const [id, tile] of next) watch(tile.li, id, tile.place);
     this.keepFocus(held, heldAt);
-    this.shown = next.size > 0;
     return change;
+  }
+
+  /** Let what moved glide from where it `was`, and what is new grow in. */
+  settle(was) {
+    if (!calm.matches) {
+      const moved = [...this.tiles].filter(([id]) => was.has(id)).map(([id, { li }]) => [li, was.get(id), this.offset(li)]);
+      for (const [li, from, to] of moved) this.glide(li, from, to);
+      if (this.shown) for (const [id, { li }] of this.tiles) if (!was.has(id)) this.enter(li);
+    }
+    this.shown = this.tiles.size > 0;
   }
 
   /** Where a tile stands within its shelf, whatever is scrolled. */
@@ -155,14 +175,12 @@ export class Shelf {
     }
   }
 
-  glide(li, was) {
-    const { x, y } = this.offset(li);
-    if (calm.matches || (was.x === x && was.y === y)) return;
+  glide(li, was, { x, y }) {
+    if (was.x === x && was.y === y) return;
     li.animate([{ transform: `translate(${was.x - x}px, ${was.y - y}px)`, zIndex: 1 }, { transform: "none", zIndex: 1 }], GLIDE);
   }
 
   enter(li) {
-    if (calm.matches) return;
     li.animate([{ opacity: 0, transform: "translateY(18px) scale(.86)" }, { opacity: 1, transform: "none" }], { ...GLIDE, delay: 120, fill: "backwards" });
   }
 

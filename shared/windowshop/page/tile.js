@@ -1,7 +1,7 @@
 // One item on a shelf.
 
 import { drawing } from "./art.js";
-import { el, icon, money, webAddress } from "./dom.js";
+import { breakable, el, icon, money, webAddress } from "./dom.js";
 import { cart, liked } from "./session.js";
 
 /** The name that people read; an item may have no title. */
@@ -51,9 +51,12 @@ export class Tile {
     this.place = place;
     const name = titleOf(item);
     if (repaint) this.frame.replaceChildren(picture(item));
-    this.title.textContent = name;
-    this.price.replaceChildren(...priceLine(item.fields));
+    this.title.replaceChildren(...breakable(name));
     const { kind, text } = item.reason ?? {};
+    const said = JSON.stringify([item.fields.price, item.fields.currency, item.fields.brand, kind, text]);
+    if (said === this.said && !repaint) return this.mark();
+    this.said = said;
+    this.price.replaceChildren(...priceLine(item.fields));
     this.reason.replaceChildren(...(text ? [icon(kind), el("span", { dir: "auto" }, text)] : []));
     this.reason.title = text ?? "";
     this.reason.className = `reason ${/^[a-z_]+$/.test(kind ?? "") ? kind : ""}`;

@@ -128,18 +128,18 @@ def _join(a: Events, b: Events, limits: Limits) -> Events:
 
 
 def _ranks(events: Events) -> tuple[NDArray[Any], ...]:
-    return events["kind"], events["event"], events["row"], events["time"]
+    return events["event"], events["row"], events["time"]
 
 
-def _rank(event: np.void) -> tuple[int, int, int, int]:
-    return int(event["time"]), int(event["row"]), int(event["event"]), int(event["kind"])
+def _rank(event: np.void) -> tuple[int, int, int]:
+    return int(event["time"]), int(event["row"]), int(event["event"])
 
 
 def _distinct(events: Events) -> Events:
     """One event a key and class: of two that differ (a user's and a guest's), the later one.
 
-    Within a class, because only there does it commute with keeping the newest; the order is total
-    over all fields, so that it does not matter which of the two came first.
+    Within a class, because only there does it commute with keeping the newest. The order is total
+    over all fields, so that it does not matter which came first; sorting by rank then keeps it.
     """
     strong = STRONG[events["kind"]]
     value = np.ascontiguousarray(events["value"]).view(np.uint32)

@@ -73,13 +73,15 @@ class Store(Protocol):
     # items
     def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
         """Write payloads whole (keeping vectors, and `embedded_at` / `vector_hash`), unless the
-        stored `order` is greater. At most 1,000 a call."""
+        stored `order` is greater. At most 1,000 a call.
+        """
 
     def put_vectors(
         self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
     ) -> list[int]:
         """Set the `text` vectors [n, dim] of items whose `text_hash` still equals the given hash;
-        sets `vector_hash` and `embedded_at`. Returns the keys that took effect."""
+        sets `vector_hash` and `embedded_at`. Returns the keys that took effect.
+        """
 
     def items(
         self, tenant: str, keys: Sequence[int], fields: Sequence[str] | None = None
@@ -112,12 +114,15 @@ class Store(Protocol):
         """Number of items (exact)."""
 
     # users
-    def users(self, tenant: str, keys: Sequence[str], vectors: bool = False) -> dict[str, StoredUser]:
+    def users(
+        self, tenant: str, keys: Sequence[str], vectors: bool = False
+    ) -> dict[str, StoredUser]:
         """Those that exist; `taste` and `history` only with `vectors`."""
 
     def put_users(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
         """Conditional writes: each takes effect only if the stored version is `user.version`
-        (0: not stored); the stored version is then one more. Returns the keys that lost."""
+        (0: not stored); the stored version is then one more. Returns the keys that lost.
+        """
 
     def delete_users(self, tenant: str, keys: Sequence[str]) -> None: ...
 

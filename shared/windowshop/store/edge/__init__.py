@@ -1,11 +1,11 @@
 """The store in this process: Qdrant Edge, one folder a store and collection.
 
-    vectors/
-        lock                   held by the one process that has them open; its id is inside
-        model.json             whose vectors count
-        default/               a store
-            items-1a2b3c4d/    see `shard.py`
-            users-1a2b3c4d/
+vectors/
+    lock                   held by the one process that has them open; its id is inside
+    model.json             whose vectors count
+    default/               a store
+        items-1a2b3c4d/    see `shard.py`
+        users-1a2b3c4d/
 """
 
 import fcntl

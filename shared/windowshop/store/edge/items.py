@@ -113,7 +113,9 @@ class Items:
         wanted = PUBLIC if fields is None else _top_level(fields)
         found: dict[int, Payload] = {}
         for part in chunks(keys, READ_CHUNK):
-            records = self.shard.read(lambda shard, ids=list(part): shard.retrieve(ids, wanted, False))
+            records = self.shard.read(
+                lambda shard, ids=list(part): shard.retrieve(ids, wanted, False)
+            )
             found.update((record.id, record.payload or {}) for record in records)
         return found
 
@@ -184,7 +186,8 @@ class Items:
 
     def _way(self, where: Filter | None, parked: set[int] | None) -> "_Way":
         """How to search under a filter. `available` filters nearly every search and leaves out
-        little: a third of the time goes when we take some more and drop these ourselves."""
+        little: a third of the time goes when we take some more and drop these ourselves.
+        """
         total = self.shard.points()
         spare = 0
         if parked is not None:
@@ -254,5 +257,3 @@ def _params(how: Plan) -> q.SearchParams:
 
 def _top_level(fields: Sequence[str]) -> list[str]:
     return [json_path(field) for field in fields if field not in INTERNAL]
-
-

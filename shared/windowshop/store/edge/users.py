@@ -126,9 +126,7 @@ def _vectors(user: StoredUser) -> dict[str, Any]:
     if user.taste is not None:
         found[TASTE] = user.taste.tolist()
     if user.history is not None and len(user.history.indices):
-        found[HISTORY] = q.SparseVector(
-            user.history.indices.tolist(), user.history.values.tolist()
-        )
+        found[HISTORY] = q.SparseVector(user.history.indices.tolist(), user.history.values.tolist())
     return found
 
 

@@ -1,0 +1,205 @@
+"""Profiles brought up to the log: folded, stored, read, rebuilt."""
+
+import base64
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from windowshop import profile as profiles
+from windowshop.errors import NotReady, Unavailable
+from windowshop.log import EventRow, event_row
+from windowshop.logs import log
+from windowshop.profile import Profile, Tastes
+from windowshop.profile.events import IMPRESSION
+from windowshop.records import Event, user_key
+from windowshop.store import Sparse, StoredUser
+from windowshop.world import Tenant, World
+
+FOLD_BATCH = 200
+TRIES = 6
+Progress = Callable[[int], None]
+
+
+def fold(
+    world: World,
+    tenant: str,
+    users: Collection[str],
+    fresh: Mapping[str, Sequence[EventRow]] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Bring the profiles of `users` (and of those they are merged into) up to the log.
+
+    With `fresh`, their newly logged rows, these are added to the stored profiles; one that then
+    disagrees with the log, and every one without `fresh`, is folded from the log. Raises NotReady
+    when other writers keep winning, Unavailable.
+    """
+    owners = sorted(set(users) | set(world.log.owners_of(tenant, list(users))))
+    for start in range(0, len(owners), FOLD_BATCH):
+        left = owners[start : start + FOLD_BATCH]
+        for _ in range(TRIES):
+            left = _fold_batch(world, tenant, left, fresh)
+            if not left:
+                break
+        else:
+            raise NotReady(f"{len(left)} profiles are being written by others; try again")
+        if progress is not None:
+            progress(min(FOLD_BATCH, len(owners) - start))
+
+
+def _fold_batch(
+    world: World,
+    tenant: str,
+    users: Sequence[str],
+    fresh: Mapping[str, Sequence[EventRow]] | None,
+) -> list[str]:
+    """One read of the profiles, one of the item vectors, one write; gives back who lost a race."""
+    state = world.tenant(tenant)
+    keys = {user: user_key(tenant, user) for user in users}
+    standings = world.log.standings(tenant, users)
+    stored = world.store.users(tenant, list(keys.values()))
+    folded: dict[str, Profile] = {}
+    for user in users:
+        standing, held = standings.get(user), stored.get(keys[user])
+        if fresh is None or standing is None:
+            continue
+        profile = profiles.unpack(held.payload) if held else Profile.EMPTY
+        rows = [row for one in (user, *standing.guests) for row in fresh.get(one, ())]
+        if profile.counted + sum(row.kind != IMPRESSION for row in rows) == standing.events:
+            folded[user] = profiles.fold(profile, rows)
+    versions = {user: standings[user].version for user in folded}
+    rest = [user for user in users if user not in folded]
+    for user, whole in world.log.refold(tenant, rest).items():
+        folded[user], versions[user] = whole.profile, whole.version
+    _warm(world, state, list(folded.values()))
+    writes = [
+        _stored(world, state, stored.get(keys[user]) or StoredUser(keys[user]), profile)
+        for user, profile in folded.items()
+    ]
+    lost = set(world.store.put_users(tenant, writes))
+    won = {user: version for user, version in versions.items() if keys[user] not in lost}
+    world.log.mark_folded(tenant, won)
+    return [user for user in users if keys[user] in lost]
+
+
+def _warm(world: World, tenant: Tenant, some: Sequence[Profile]) -> None:
+    """One read of all the item vectors that a batch of folds needs."""
+    keys = {int(key) for profile in some for key in profiles.taste_keys(profile)}
+    world.vectors(tenant, keys)
+
+
+def _stored(world: World, tenant: Tenant, held: StoredUser, profile: Profile) -> StoredUser:
+    tastes = tastes_of(world, tenant, profile)
+    indices, values = profiles.history(profile, profile.newest or 0)
+    payload: dict[str, Any] = {
+        **profiles.pack(profile),
+        "store": tenant.name,
+        "interests": _pack_tastes(tastes),
+    }
+    if profile.newest is not None:
+        payload["last_event_at"] = profile.newest
+    return StoredUser(
+        held.key,
+        held.version,
+        payload,
+        tastes.mean,
+        Sparse(indices, values) if len(indices) else None,
+    )
+
+
+def tastes_of(world: World, tenant: Tenant, profile: Profile) -> Tastes:
+    """The interests of a profile, from the vectors of its newest items and searches."""
+    keys = [int(key) for key in profiles.taste_keys(profile)]
+    searches = {s.text: world.query_vector(s.text) for s in profiles.taste_searches(profile)}
+    return profiles.tastes(
+        profile,
+        world.vectors(tenant, keys),
+        searches,
+        world.weights,
+        float(world.blend["interest_half_life"]),
+    )
+
+
+def _pack_tastes(tastes: Tastes) -> dict[str, Any]:
+    return {
+        "vectors": base64.b64encode(tastes.vectors.astype("<f2").tobytes()).decode(),
+        "weights": [round(float(weight), 4) for weight in tastes.weights],
+        "missing": tastes.missing,
+    }
+
+
+def _unpack_tastes(packed: Mapping[str, Any], dim: int) -> Tastes:
+    flat = np.frombuffer(base64.b64decode(packed["vectors"]), "<f2").astype(np.float32)
+    return Tastes(
+        vectors=flat.reshape(-1, dim),
+        weights=np.array(packed["weights"], np.float32),
+        mean=None,
+        missing=int(packed["missing"]),
+    )
+
+
+def read_profile(world: World, tenant: Tenant, user: str) -> tuple[Profile, Tastes]:
+    """The stored profile and interests of a user; empty for one nobody has heard of.
+
+    Interests that missed items when they were folded are computed anew: the items may exist now.
+    """
+    key = user_key(tenant.name, user)
+    held = world.store.users(tenant.name, [key]).get(key)
+    if held is None:
+        return Profile.EMPTY, Tastes.EMPTY
+    profile = profiles.unpack(held.payload)
+    packed = held.payload.get("interests")
+    if not packed or packed["missing"]:
+        return profile, tastes_of(world, tenant, profile)
+    return profile, _unpack_tastes(packed, world.encoder.dim)
+
+
+def fold_recent(tenant: Tenant, profile: Profile, events: Sequence[Event], now_ms: int) -> Profile:
+    """A profile with events that travel in a request, for this answer only."""
+    cache: dict[str, int] = {}
+    rows = []
+    for index, event in enumerate(events):
+        rows.append(event_row(tenant.name, event, index, now_ms + 1, cache))
+    return profiles.fold(profile, rows)
+
+
+def fold_waiting(world: World, tenant: str | None = None, progress: Progress | None = None) -> int:
+    """Fold every user whose log is ahead of the profile: after a bulk load, or a crash.
+
+    A user whose events cannot be folded, through a fault of ours, does not hold up the others: it
+    is logged, counted by `doctor` as behind, and tried again. Raises Unavailable, NotReady.
+    """
+    done = 0
+    for name in [tenant] if tenant is not None else world.log.stores():
+        users = world.log.unfolded(name)
+        for start in range(0, len(users), FOLD_BATCH):
+            part = users[start : start + FOLD_BATCH]
+            done += _fold_each(world, name, part, progress)
+    return done
+
+
+def _fold_each(world: World, tenant: str, users: Sequence[str], progress: Progress | None) -> int:
+    try:
+        fold(world, tenant, users, progress=progress)
+    except (Unavailable, NotReady):
+        raise
+    except Exception as error:  # noqa: BLE001 - the others' profiles must not wait for it
+        if len(users) > 1:
+            return sum(_fold_each(world, tenant, [user], progress) for user in users)
+        log("users").error("user_not_folded", user=users[0], error=error)
+        return 0
+    return len(users)
+
+
+def rebuild(world: World, tenant: str, progress: Progress | None = None) -> dict[str, int]:
+    """All profiles and counts again from the log, the only truth."""
+    users = world.log.users(tenant)
+    keep = {user_key(tenant, user) for user in users}
+    gone = [key for key in world.store.user_keys(tenant) if key not in keep]
+    world.store.delete_users(tenant, gone)
+    for start in range(0, len(users), FOLD_BATCH):
+        part = users[start : start + FOLD_BATCH]
+        world.store.delete_users(tenant, [user_key(tenant, user) for user in part])
+        fold(world, tenant, part, progress=progress)
+    world.recount(tenant)
+    return {"users": len(users), "events": world.log.count(tenant), "removed": len(gone)}

@@ -1,0 +1,96 @@
+"""Events on their way into the log: checked, written, counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from windowshop.errors import Flaw, InvalidInput
+from windowshop.folding import fold
+from windowshop.log import Batch, EventRow, event_row
+from windowshop.records import Event, Rejection, user_name
+from windowshop.world import Tenant, World
+
+AHEAD_MS = 24 * 3_600_000
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What came of a batch of events; `users` are those whose log grew."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    unknown_items: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+    users: set[str] = field(default_factory=set)
+    fresh: dict[str, list[EventRow]] = field(default_factory=dict)
+
+
+def too_early(event: Event, wall_ms: int) -> str | None:
+    """Why an event's time is refused, or None."""
+    if event.timestamp is not None and event.timestamp > wall_ms + AHEAD_MS:
+        return "timestamp is more than 24 hours ahead of the clock"
+    return None
+
+
+def check_times(events: Sequence[Event], wall_ms: int) -> None:
+    """Raises InvalidInput for events in a request whose time is refused."""
+    for index, event in enumerate(events):
+        if reason := too_early(event, wall_ms):
+            raise InvalidInput(f"recent/{index}: {reason}", [Flaw(f"/recent/{index}", reason)])
+
+
+def rows_of(
+    world: World, tenant: str, events: Sequence[Event], received_ms: int, first_row: int = 0
+) -> tuple[list[EventRow], list[Rejection]]:
+    """Events as rows of the log, and those that cannot take effect."""
+    rows: list[EventRow] = []
+    rejected: list[Rejection] = []
+    cache: dict[str, int] = {}
+    stamp = world.stamp(tenant, received_ms)
+    for index, event in enumerate(events):
+        reason = too_early(event, received_ms)
+        if reason is None and user_name(event.user_id, event.anonymous_id) is None:
+            reason = "an event needs user_id or anonymous_id"
+        try:
+            if reason is not None:
+                raise InvalidInput(reason)
+            rows.append(event_row(tenant, event, first_row + index, stamp, cache))
+        except InvalidInput as error:
+            rejected.append(Rejection(index=index, code=error.code, detail=error.detail))
+    return rows, rejected
+
+
+def record(world: World, tenant: str, events: Sequence[Event], received_ms: int) -> Recorded:
+    """Log events and fold them. They are on disk when this returns; bad ones are `rejected`."""
+    rows, rejected = rows_of(world, tenant, events, received_ms)
+    recorded = log_rows(world, tenant, rows, received_ms)
+    recorded.rejected = rejected
+    fold(world, tenant, recorded.users, recorded.fresh)
+    return recorded
+
+
+def log_rows(world: World, tenant: str, rows: Sequence[EventRow], received_ms: int) -> Recorded:
+    """Write rows to the log (durable on return) and count the new ones into the live statistics."""
+    return log_many(world, [(tenant, rows, received_ms)])[0]
+
+
+def log_many(world: World, batches: Sequence[Batch]) -> list[Recorded]:
+    """Several batches in one transaction: the group commit of concurrent callers."""
+    results = []
+    for (_, rows, _), (tenant, appended) in zip(batches, world.append(batches), strict=True):
+        recorded = Recorded(accepted=len(rows), duplicates=appended.duplicates)
+        for row, new in zip(rows, appended.new, strict=True):
+            if new:
+                recorded.fresh.setdefault(row.user, []).append(row)
+        recorded.users = set(recorded.fresh)
+        fresh = [row for rows_ in recorded.fresh.values() for row in rows_]
+        if fresh:
+            recorded.unknown_items = _unknown(world, tenant, fresh)
+        results.append(recorded)
+    return results
+
+
+def _unknown(world: World, tenant: Tenant, rows: Sequence[EventRow]) -> int:
+    """How many of the events name an item that the store does not have (yet)."""
+    keys = {row.item_key for row in rows if row.item_id is not None}
+    known = world.known(tenant, keys)
+    return sum(1 for row in rows if row.item_id is not None and row.item_key not in known)
