@@ -45,7 +45,7 @@ def run() -> dict[str, float]:
 
 def _texts() -> dict[str, list[str]]:
     """`distinct`: titles, brands and categories of the demo's items, every second one with a
-    description, which they lack: 5 to 60 of their words. `repeating`: a stretch of the demo as it is.
+    description, which they lack: 5 to 60 of their words. `repeating`: a stretch as it is.
     """
     from windowshop.demo import catalogue, source
 

@@ -1,5 +1,6 @@
 """`for_you` over HTTP at the demo's catalogue: throughput, latency at a steady rate, CPU by step,
-freshness, memory. Server and load generator share this machine's cores."""
+freshness, memory. Server and load generator share this machine's cores.
+"""
 
 import asyncio
 import random
@@ -54,7 +55,7 @@ def _shoppers(home: Path) -> list[str]:
 
 
 def _throughput(url: str, bodies: list[bytes]) -> tuple[float, int]:
-    """Requests a second at 16 connections, by wrk where it is installed (its client costs least)."""
+    """Requests a second at 16 connections, by wrk where there is one (its client costs least)."""
     if shutil.which("wrk") is None:
         measured = asyncio.run(flat_out(url, PATH, lambda n: bodies[n % len(bodies)], SECONDS))
         return len(measured.latencies) / measured.seconds, len(measured.latencies)
@@ -63,7 +64,8 @@ def _throughput(url: str, bodies: list[bytes]) -> tuple[float, int]:
     script.write_text(
         f"local bodies = {{{lines}}}\nlocal n = 0\n"
         'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        "request = function() n = n + 1 return wrk.format(nil, nil, nil, bodies[n % #bodies + 1]) end\n"
+        "request = function()\n n = n + 1\n"
+        "return wrk.format(nil, nil, nil, bodies[n % #bodies + 1]) end\n"
         "done = function(s, l, r) io.write(string.format("
         '"FIGURES %d %d %d\\n", s.requests, s.duration, s.errors.status)) end\n'
     )
@@ -84,7 +86,13 @@ async def _freshness(url: str, shoppers: list[str]) -> float:
     for number in range(200):
         user = draw.choice(shoppers)
         stamp = time.time()
-        event = {"kind": "view", "user_id": user, "item_id": "1", "timestamp": stamp, "event_id": f"f{number}-{stamp}"}
+        event = {
+            "kind": "view",
+            "user_id": user,
+            "item_id": "1",
+            "timestamp": stamp,
+            "event_id": f"f{number}-{stamp}",
+        }
         status, _ = await connection.post("/v1/events", orjson.dumps({"events": [event]}))
         assert status == 202
         acknowledged = time.perf_counter()

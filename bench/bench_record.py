@@ -7,7 +7,8 @@ import time
 import orjson
 
 from bench.load import flat_out
-from bench.shopfloor import CACHE, cpu_seconds, run as windowshop, serving
+from bench.shopfloor import CACHE, cpu_seconds, serving
+from bench.shopfloor import run as windowshop
 
 BULK = 300_000
 SECONDS = 8.0

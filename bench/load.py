@@ -1,5 +1,6 @@
-"""A load generator of our own: an open loop (a steady rate, latency counted from the scheduled start)
-and a closed one, over keep-alive connections to 127.0.0.1."""
+"""A load generator of our own, over keep-alive connections to 127.0.0.1: an open loop (a steady
+rate, latency counted from the scheduled start) and a closed one.
+"""
 
 import asyncio
 import time
@@ -23,7 +24,8 @@ class Connection:
         """Send a JSON body; gives status and answer."""
         self._writer.write(
             f"POST {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = await self._reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
@@ -51,9 +53,14 @@ class Measured:
 
 
 async def steady(
-    url: str, path: str, body: Callable[[int], bytes], rate: float, count: int, connections: int = 32
+    url: str,
+    path: str,
+    body: Callable[[int], bytes],
+    rate: float,
+    count: int,
+    connections: int = 32,
 ) -> Measured:
-    """`count` calls at `rate` a second; a call that must wait for a connection has started already."""
+    """`count` calls at `rate` a second; one that waits for a connection has started already."""
     free: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):
         free.put_nowait(await Connection(url).open())

@@ -40,7 +40,8 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Ran:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode != 0:
         raise RuntimeError(f"windowshop {' '.join(arguments)}: {err.decode()[-2000:]}")
-    return Ran(json.loads(out or b"{}"), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    cpu = used.ru_utime + used.ru_stime
+    return Ran(json.loads(out or b"{}"), seconds, cpu, used.ru_maxrss / 1024)
 
 
 def demo_home() -> Path:

@@ -1,4 +1,4 @@
-"""Settings: HOME/windowshop.toml, overridden by WINDOWSHOP_<NAME>. Only this reads the environment."""
+"""Settings: HOME/windowshop.toml, overridden by WINDOWSHOP_<NAME>. Alone reads the environment."""
 
 import difflib
 import os

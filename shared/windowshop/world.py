@@ -93,7 +93,7 @@ class World:
             try:
                 seq, popularity = saved[0], Popularity.load(saved[1])
             except InvalidInput as error:  # of another version: counted anew
-                log("world").warning("counts_not_read", detail=error.detail)
+                log("world").warning("counts_rejected", detail=error.detail)
         tenant = Tenant(name, popularity, self.log.newest(name) or 0, seq, self.log.fields(name))
         self._replay(tenant)
         return tenant

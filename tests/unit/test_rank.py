@@ -40,7 +40,11 @@ def test_blend_scales_each_signal_to_its_greatest() -> None:
 
 def test_blend_takes_the_greatest_of_one_signal_and_ignores_unweighed_ones() -> None:
     pool = rank.blend(
-        [source("meaning", {1: 0.5}), source("meaning", {1: 1.0, 2: 0.5}), source("trend", {9: 1.0})],
+        [
+            source("meaning", {1: 0.5}),
+            source("meaning", {1: 1.0, 2: 0.5}),
+            source("trend", {9: 1.0}),
+        ],
         {"meaning": 1.0},
     )
     assert pool.keys.tolist() == [1, 2]
@@ -88,11 +92,17 @@ def test_caps_count_whole_categories_and_each_value_of_a_list() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 99), st.sampled_from("AB"), st.floats(0, 1)), max_size=30, unique_by=lambda t: t[0]),
+    st.lists(
+        st.tuples(st.integers(0, 99), st.sampled_from("AB"), st.floats(0, 1)),
+        max_size=30,
+        unique_by=lambda t: t[0],
+    ),
     st.integers(1, 10),
     st.integers(1, 3),
 )
-def test_caps_hold_and_order_stays(rows: list[tuple[int, str, float]], limit: int, cap: int) -> None:
+def test_caps_hold_and_order_stays(
+    rows: list[tuple[int, str, float]], limit: int, cap: int
+) -> None:
     ranked = rank.in_order(candidate(key, score, brand=brand) for key, brand, score in rows)
     picked = rank.pick(ranked, limit, caps={"brand": cap})
     assert len(picked) <= limit
@@ -137,7 +147,8 @@ def test_a_pinned_item_that_ranked_anyway_moves() -> None:
 @pytest.mark.parametrize("cosines", [[], [0.5], [0.5, 0.5], [0.9, 0.2, 0.7]])
 def test_above_floor_keeps_order_and_lies_in_0_to_1(cosines: list[float]) -> None:
     moved = rank.above_floor(np.array(cosines, np.float32))
-    assert np.argsort(-moved, kind="stable").tolist() == np.argsort(
-        -np.array(cosines), kind="stable"
-    ).tolist()
+    assert (
+        np.argsort(-moved, kind="stable").tolist()
+        == np.argsort(-np.array(cosines), kind="stable").tolist()
+    )
     assert all(0 < value <= 1 for value in moved.tolist())

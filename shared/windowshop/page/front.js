@@ -11,22 +11,23 @@ import { who } from "./shopper.js";
 import { titleOf } from "./tile.js";
 
 const FIELDS = ["title", "price", "currency", "available", "brand", "image_url", "url", "category"];
+const ONCE = { title: 1 }; // a shop may have ten things of one name
 const named = (words, item) => [words, el("bdi", {}, titleOf(item))];
 
 // In the order of the page. `asks` is the request or null; `claim` is the order in which the shelves
 // pick their items, for no item stands on two of them: own things first, what everybody likes last.
 const SHELVES = [
-  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({ diversity: 0.5 }) },
-  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id], diversity: 0.3 } },
+  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({ diversity: 0.6, caps: ONCE }) },
+  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id], caps: ONCE } },
   {
     name: "bought_together",
     claim: 4,
     heading: () => (cart.size ? ["Goes with your cart"] : named("Bought together with ", now.last)),
-    asks: () => (cart.size ? { item_ids: [...cart.keys()].slice(-50) } : now.last && { item_ids: [now.last.item_id] }),
+    asks: () => (cart.size || now.last) && { item_ids: cart.size ? [...cart.keys()].slice(-50) : [now.last.item_id], caps: ONCE },
   },
   { name: "buy_again", claim: 0, heading: () => ["Buy again"], asks: () => ({}) },
-  { name: "trending", claim: 5, heading: () => ["Trending"], asks: () => ({}) },
-  { name: "popular", claim: 6, heading: () => ["Popular"], asks: () => ({}) },
+  { name: "trending", claim: 5, heading: () => ["Trending"], asks: () => ({ caps: ONCE }) },
+  { name: "popular", claim: 6, heading: () => ["Popular"], asks: () => ({ caps: ONCE }) },
   { name: "recently_viewed", claim: 1, heading: () => ["Recently viewed"], asks: () => ({}) },
 ];
 

@@ -2,17 +2,20 @@
 
 import { AISLES } from "./words.js";
 
-const LATIN = new Map(); // "ice cream" -> [pictogram, aisle]
-const CHINESE = []; // [word, [pictogram, aisle]]
+const LATIN = new Map(); // "ice cream" -> [pictogram, aisle, how surely that pictogram]
+const CHINESE = []; // [word, the same]
 const HUES = new Map(AISLES.map(([name, hue]) => [name, hue]));
 const LONGEST = 4; // words of a phrase
-const GENERAL = 0.1; // "grocery" says little
+const GENERAL_AISLE = 0.1; // "grocery" says little
+const GENERAL_WORD = 0.3; // "fruit" is produce, but need not be an apple
 
 for (const [aisle, , kinds] of AISLES) {
   for (const [pictogram, words] of Object.entries(kinds)) {
     for (const word of words.split(",").filter(Boolean)) {
-      if (/[^\u0000-\u024f]/.test(word)) CHINESE.push([word, [pictogram, aisle]]);
-      else if (!LATIN.has(word)) LATIN.set(word, [pictogram, aisle]);
+      const plain = word.replace("~", "");
+      const hit = [pictogram, aisle, plain === word ? 1 : GENERAL_WORD];
+      if (/[^\u0000-\u024f]/.test(plain)) CHINESE.push([plain, hit]);
+      else if (!LATIN.has(plain)) LATIN.set(plain, hit);
     }
   }
 }
@@ -25,7 +28,7 @@ function singular(word) {
   return word.endsWith("s") ? word.slice(0, -1) : word;
 }
 
-/** What `text` names, last word first, as [pictogram, aisle, words]. A phrase hides the words in it. */
+/** What `text` names, last word first, as [pictogram, aisle, how surely, words]. A phrase hides the words in it. */
 function named(text) {
   const lower = text.toLowerCase().slice(0, 300);
   const raw = lower.split(/[^\p{L}\p{N}']+/u).filter(Boolean);
@@ -70,12 +73,12 @@ export function kindOf(fields) {
   const pictograms = new Map();
   for (const [text, says] of levels) {
     const best = new Map();
-    named(text).forEach(([pictogram, aisle, words], i) => {
+    named(text).forEach(([pictogram, aisle, surely, words], i) => {
       // the last word of a phrase is its head: a peanut butter sandwich is a sandwich
-      const vote = says * (i ? 0.6 : 1) * (words > 1 ? 1.25 : 1) * (aisle === "general" ? GENERAL : 1);
+      const vote = says * (i ? 0.6 : 1) * (words > 1 ? 1.25 : 1) * (aisle === "general" ? GENERAL_AISLE : 1);
       best.set(aisle, Math.max(best.get(aisle) ?? 0, vote));
       const key = `${aisle} ${pictogram}`;
-      pictograms.set(key, (pictograms.get(key) ?? 0) + vote);
+      pictograms.set(key, (pictograms.get(key) ?? 0) + vote * surely);
     });
     for (const [aisle, vote] of best) aisles.set(aisle, (aisles.get(aisle) ?? 0) + vote);
   }

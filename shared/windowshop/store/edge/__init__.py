@@ -15,6 +15,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal, overload
 
 from windowshop.errors import NotReady, Unavailable
 from windowshop.filters import FieldType, Filter
@@ -23,6 +24,7 @@ from windowshop.store.edge.files import replace_file
 from windowshop.store.edge.items import Items
 from windowshop.store.edge.shard import Shard
 from windowshop.store.edge.users import Users
+from windowshop.store.refill import take_over
 from windowshop.store.schema import (
     check_batch,
     check_model,
@@ -37,11 +39,12 @@ from windowshop.store.schema import (
 class EdgeStore:
     """The `Store` port on Qdrant Edge. Safe to use from several threads, not from two processes."""
 
-    def __init__(self, root: Path, model: str, dim: int) -> None:
+    def __init__(self, root: Path, model: str, dim: int, *, fill: bool = False) -> None:
         """Opens `root` (made if need be) for vectors [dim] of `model`.
 
-        Raises NotReady when another process has it open, Misconfigured when it holds the vectors
-        of another model.
+        With `fill` it may hold another model's: the items are then taken over without vectors, into
+        collections that nobody sees until `promote`. Raises NotReady when another process has it
+        open, Misconfigured when it holds the vectors of another model.
         """
         self._root, self._model, self._dim = root, model, dim
         self._opening = threading.Lock()
@@ -52,28 +55,57 @@ class EdgeStore:
         root.mkdir(parents=True, exist_ok=True)
         self._lock = _take_lock(root)
         try:
-            self._check_model()
+            self._check_model(fill)
         except BaseException:
-            os.close(self._lock)
+            self.close()
             raise
 
-    def _check_model(self) -> None:
+    def _check_model(self, fill: bool) -> None:
         card = self._root / "model.json"
-        if card.exists():
-            check_model(read_card(card.read_text()), self._model, self._dim, str(self._root))
+        if not card.exists():
+            self.promote()
+            return
+        held = read_card(card.read_text())
+        if fill and held != model_card(self._model, self._dim):
+            self._take_over(held)
         else:
-            replace_file(card, json.dumps(model_card(self._model, self._dim)))
+            check_model(held, self._model, self._dim, str(self._root))
+
+    def _take_over(self, held: Mapping[str, Any]) -> None:
+        """Bring the items of the model that counts now into the collections of this one."""
+        for tenant in self.tenants():
+            folder = self._folder(tenant, "items", fingerprint(held["model"], held["dim"]))
+            if folder.exists():
+                old = Items(folder, held["dim"])
+                try:
+                    self._open_items(tenant, make=True).index_like(old)
+                    take_over(old.pages(), self, tenant)
+                finally:
+                    old.shard.close()
+
+    def promote(self) -> None:
+        """Make this model's collections the ones that count, and remove all others."""
+        replace_file(self._root / "model.json", json.dumps(model_card(self._model, self._dim)))
+        ours = {self._folder("any", what).name for what in ("items", "users")}
+        for tenant in self.tenants():
+            for folder in (self._root / tenant).iterdir():
+                if folder.name not in ours:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def model(self) -> str:
         return self._model
 
-    # --- the collections of a store, opened when first used -----------------------------------------
+    # --- the collections of a store, opened when first used --------------------------------------
 
-    def _folder(self, tenant: str, collection: str) -> Path:
-        name = f"{collection}-{fingerprint(self._model, self._dim)}"
-        return self._root / check_tenant(tenant) / name
+    def _folder(self, tenant: str, collection: str, mark: str | None = None) -> Path:
+        mark = mark or fingerprint(self._model, self._dim)
+        return self._root / check_tenant(tenant) / f"{collection}-{mark}"
 
+    @overload
+    def _open_items(self, tenant: str, make: Literal[True]) -> Items: ...
+    @overload
+    def _open_items(self, tenant: str) -> Items | None: ...
     def _open_items(self, tenant: str, make: bool = False) -> Items | None:
         """The items of a store; None where there are none yet, unless they shall be made."""
         found = self._items.get(tenant)
@@ -86,6 +118,10 @@ class EdgeStore:
                     found = self._items[tenant] = Items(folder, self._dim)
         return found
 
+    @overload
+    def _open_users(self, tenant: str, make: Literal[True]) -> Users: ...
+    @overload
+    def _open_users(self, tenant: str) -> Users | None: ...
     def _open_users(self, tenant: str, make: bool = False) -> Users | None:
         found = self._users.get(tenant)
         if found is None:
@@ -101,14 +137,12 @@ class EdgeStore:
         if self._closed:
             raise Unavailable("the vector store is closed")
 
-    # --- items --------------------------------------------------------------------------------------
+    # --- items -----------------------------------------------------------------------------------
 
     def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
         check_batch(len(items))
         if items:
-            held = self._open_items(tenant, make=True)
-            assert held is not None
-            held.put(tenant, items)
+            self._open_items(tenant, make=True).put(tenant, items)
 
     def put_vectors(
         self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
@@ -156,7 +190,7 @@ class EdgeStore:
         held = self._open_items(tenant)
         return 0 if held is None else held.count(where)
 
-    # --- users --------------------------------------------------------------------------------------
+    # --- users -----------------------------------------------------------------------------------
 
     def users(
         self, tenant: str, keys: Sequence[str], vectors: bool = False
@@ -167,9 +201,7 @@ class EdgeStore:
     def put_users(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
         if not users:
             return []
-        held = self._open_users(tenant, make=True)
-        assert held is not None
-        return held.put(tenant, users)
+        return self._open_users(tenant, make=True).put(tenant, users)
 
     def delete_users(self, tenant: str, keys: Sequence[str]) -> None:
         held = self._open_users(tenant)
@@ -192,15 +224,13 @@ class EdgeStore:
         held = self._open_users(tenant)
         return iter(()) if held is None else held.keys()
 
-    # --- the store and the whole ----------------------------------------------------------------------
+    # --- the store and the whole -----------------------------------------------------------------
 
     def tenants(self) -> list[str]:
         return sorted(entry.name for entry in self._root.iterdir() if entry.is_dir())
 
     def declare(self, tenant: str, name: str, kind: FieldType) -> None:
-        held = self._open_items(tenant, make=True)
-        assert held is not None
-        held.declare(name, kind)
+        self._open_items(tenant, make=True).declare(name, kind)
 
     def maintain(self) -> list[str]:
         if not self._building.acquire(blocking=False):

@@ -1,6 +1,6 @@
 """The items of one store in Edge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Items:
         self.shard = Shard(folder, item_config(dim), item_indexes(), int)
         self._parked = self._find_parked()
 
-    # --- writing ----------------------------------------------------------------------------------
+    # --- writing ---------------------------------------------------------------------------------
 
     def put(self, tenant: str, items: Mapping[int, Payload]) -> None:
         with self.shard.lock:
@@ -104,10 +104,17 @@ class Items:
         if params is not None:
             self.shard.index(json_path(f"attributes.{name}"), params)
 
+    def index_like(self, other: "Items") -> None:
+        """Create the indexes of attributes that another collection has."""
+        present = other.shard.read(lambda shard: shard.info().payload_schema)
+        for path, held in present.items():
+            if path.startswith("attributes."):
+                self.shard.index(path, held.params)
+
     def _write(self, operation: Any, ids: Sequence[Any], removed: bool = False) -> None:
         self.shard.write(operation, ids, removed)
 
-    # --- reading ----------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------
 
     def read(self, keys: Sequence[int], fields: Sequence[str] | None = None) -> dict[int, Payload]:
         wanted = PUBLIC if fields is None else _top_level(fields)
@@ -139,6 +146,14 @@ class Items:
         records, following = self._scroll(cursor, limit, passing, wanted)
         return [(record.id, record.payload or {}) for record in records], following
 
+    def pages(self) -> Iterator[list[tuple[int, Payload]]]:
+        cursor: int | None = None
+        while True:
+            rows, cursor = self.scan(cursor, SCAN_CHUNK, None, None)
+            yield rows
+            if cursor is None:
+                return
+
     def waiting(self, limit: int) -> list[int]:
         records, _ = self._scroll(None, limit, q.Filter(must=[marked(WAITING)]), False)
         return [record.id for record in records]
@@ -157,7 +172,7 @@ class Items:
         request = q.CountRequest(exact=exact, filter=passing)
         return self.shard.read(lambda shard: int(shard.count(request)))
 
-    # --- searching --------------------------------------------------------------------------------
+    # --- searching -------------------------------------------------------------------------------
 
     def search(self, searches: Sequence[Search]) -> list[list[Hit]]:
         parked = self._parked
@@ -199,7 +214,7 @@ class Items:
             passing = self._count(where, exact=False)
         return _Way(None if where is None else to_edge(where), plan(passing, total), spare)
 
-    # --- items that may not be served ---------------------------------------------------------------
+    # --- items that may not be served ------------------------------------------------------------
 
     def _find_parked(self) -> set[int] | None:
         """Keys of items that are not available; None when there are many."""
@@ -217,7 +232,7 @@ class Items:
         else:
             self._parked = None
 
-    # --- upkeep -----------------------------------------------------------------------------------
+    # --- upkeep ----------------------------------------------------------------------------------
 
     def wants_building(self) -> bool:
         """Whether so much changed since the last build that another one pays."""

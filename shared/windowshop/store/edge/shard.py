@@ -92,7 +92,7 @@ class Shard:
             self._home, self._shard = self._open()
         self.changed, self.removed = self._read_state()
 
-    # --- opening ----------------------------------------------------------------------------------
+    # --- opening ---------------------------------------------------------------------------------
 
     def _open(self) -> tuple[Path, q.EdgeShard]:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class Shard:
         except (OSError, ValueError, KeyError, TypeError):
             return self.points(), 0
 
-    # --- using ------------------------------------------------------------------------------------
+    # --- using -----------------------------------------------------------------------------------
 
     def read(self, call: Callable[[q.EdgeShard], T]) -> T:
         """What `call` reads. Raises Unavailable, InvalidInput."""
@@ -192,7 +192,7 @@ class Shard:
                 self._shard.close()
             replace_file(self._home / "state.json", json.dumps(state))
 
-    # --- building ---------------------------------------------------------------------------------
+    # --- building --------------------------------------------------------------------------------
 
     def rebuild(self) -> None:
         """Build the indexes anew in another process, then serve from what it built.

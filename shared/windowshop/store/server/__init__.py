@@ -17,14 +17,12 @@ from qdrant_client import models as m
 from windowshop.errors import InvalidInput, NotReady
 from windowshop.filters import FieldType, Filter
 from windowshop.store import Hit, Neighbour, Payload, Search, Sparse, StoredUser, Vector
+from windowshop.store.refill import take_over
 from windowshop.store.schema import (
-    BUCKET,
     HISTORY,
     KEPT,
     MARKS,
     MAX_ITEMS,
-    OVERSAMPLING,
-    TASTE,
     TEXT,
     WAITING,
     Plan,
@@ -35,23 +33,25 @@ from windowshop.store.schema import (
     chunks,
     fingerprint,
     is_older,
-    is_waiting,
-    item_payload,
     json_path,
     model_card,
     plan,
     stored_user,
-    user_payload,
     without_available,
 )
-from windowshop.store.server import layout
+from windowshop.store.server import layout, opening
 from windowshop.store.server.errors import translated
-from windowshop.store.server.filters import among, equals, of_store, still
+from windowshop.store.server.filters import among, equals, of_store
+from windowshop.store.server.operations import (
+    WRITE,
+    add_vectors,
+    params,
+    put_item,
+    put_user,
+    put_vector,
+    wanted,
+)
 
-WRITE = "_write"
-"""Names the write that a point is from: a condition that was not met is no error to Qdrant, so the
-writer looks again whose write it finds."""
-HIDDEN = [MARKS, BUCKET, WRITE]
 TRIES = 5
 PAGE = 1_000
 MAX_TENANTS = 10_000
@@ -70,10 +70,12 @@ class ServerStore:
         key: str | None = None,
         prefix: str = "",
         timeout_s: int = 10,
+        fill: bool = False,
     ) -> None:
         """`server` is an address, or a client that is left open. `prefix` begins all names.
 
-        Raises Unavailable, Misconfigured (the key, or the server holds another model's vectors).
+        With `fill` the server may hold another model's vectors: the items are then taken over
+        without vectors, into collections that nobody sees until `promote`. Raises Unavailable, Misconfigured (the key, or the server holds another model's vectors).
         """
         self._model, self._dim = model, dim
         self._ours = isinstance(server, str)
@@ -84,44 +86,47 @@ class ServerStore:
                 else server
             )
         mark = fingerprint(model, dim)
-        self._items, self._users = f"{prefix}items-{mark}", f"{prefix}users-{mark}"
-        self._aliases = {f"{prefix}items": self._items, f"{prefix}users": self._users}
         self._totals: dict[str, tuple[float, int]] = {}
+        self._aliases = opening.Aliases(self._client, prefix, mark)
+        self._items, self._users = self._aliases.own["items"], self._aliases.own["users"]
+        card = model_card(model, dim)
         with translated():
-            self._check_model()
-            self._create()
+            held = self._aliases.other_card()
+            if held is not None and not fill:
+                check_model(held, model, dim, f"collection {self._aliases.present()['items']}")
+            opening.create(self._client, self._aliases, dim, card)
+        if held is None:
+            self.promote()
+        else:
+            self._take_over()
 
-    def _check_model(self) -> None:
-        for alias in self._client.get_aliases().aliases:
-            wanted = self._aliases.get(alias.alias_name)
-            if wanted not in (None, alias.collection_name):
-                card = self._client.get_collection(alias.collection_name).config.metadata or {}
-                check_model(card, self._model, self._dim, f"collection {alias.collection_name}")
+    def _take_over(self) -> None:
+        """Bring the items of the model that counts now into the collections of this one."""
+        old = self._aliases.present()["items"]
+        with translated():
+            opening.index_like(self._client, old, self._items)
+            tenants = self._client.facet(old, "store", limit=MAX_TENANTS, exact=True)
+        for hit in tenants.hits:
+            take_over(self._pages(old, str(hit.value)), self, str(hit.value))
 
-    def _create(self) -> None:
-        card = model_card(self._model, self._dim)
-        for name, create in (
-            (self._items, layout.create_items),
-            (self._users, layout.create_users),
-        ):
-            if not self._client.collection_exists(name):
-                create(self._client, name, self._dim, card)
-        known = {alias.alias_name for alias in self._client.get_aliases().aliases}
-        missing: list[m.AliasOperations] = [
-            m.CreateAliasOperation(
-                create_alias=m.CreateAlias(collection_name=name, alias_name=alias)
-            )
-            for alias, name in self._aliases.items()
-            if alias not in known
-        ]
-        if missing:
-            self._client.update_collection_aliases(missing)
+    def _pages(self, collection: str, tenant: str) -> Iterator[list[tuple[int, Payload]]]:
+        cursor: Any = None
+        while True:
+            records, cursor = self._scroll(collection, of_store(tenant), cursor, PAGE, wanted(None))
+            yield [(int(record.id), record.payload or {}) for record in records]
+            if cursor is None:
+                return
+
+    def promote(self) -> None:
+        """Make this model's collections the ones that count, and remove those that were."""
+        with translated():
+            self._aliases.promote()
 
     @property
     def model(self) -> str:
         return self._model
 
-    # --- writing items --------------------------------------------------------------------------------
+    # --- writing items ---------------------------------------------------------------------------
 
     def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
         check_batch(len(items))
@@ -140,7 +145,7 @@ class ServerStore:
             self._update(
                 self._items,
                 [
-                    _put_item(tenant, key, payload, held.get(key), write)
+                    put_item(tenant, key, payload, held.get(key), write)
                     for key, payload in left.items()
                 ],
             )
@@ -160,24 +165,7 @@ class ServerStore:
         for key, vector, made_from in zip(keys, vectors, hashes, strict=True):
             if held.get(key, {}).get("text_hash") != made_from:
                 continue
-            same = of_store(tenant, among([key]), equals("text_hash", made_from))
-            point = m.PointVectors(id=key, vector={TEXT: vector.tolist()})
-            operations += [
-                m.UpdateVectorsOperation(
-                    update_vectors=m.UpdateVectors(points=[point], update_filter=same)
-                ),
-                m.SetPayloadOperation(
-                    set_payload=m.SetPayload(
-                        payload={
-                            "vector_hash": made_from,
-                            "embedded_at": now_ms,
-                            MARKS: [],
-                            WRITE: write,
-                        },
-                        filter=same,
-                    )
-                ),
-            ]
+            operations += put_vector(tenant, key, vector, made_from, now_ms, write)
         self._update(self._items, operations)
         done = self._written(self._items, list(held), write)
         return [key for key in keys if key in done]
@@ -206,7 +194,7 @@ class ServerStore:
             records = self._client.retrieve(collection, list(ids), with_payload=[WRITE])
         return {record.id for record in records if (record.payload or {}).get(WRITE) == write}
 
-    # --- reading items --------------------------------------------------------------------------------
+    # --- reading items ---------------------------------------------------------------------------
 
     def items(
         self, tenant: str, keys: Sequence[int], fields: Sequence[str] | None = None
@@ -215,7 +203,7 @@ class ServerStore:
         for part in chunks(keys, MAX_ITEMS):
             with translated():
                 records = self._client.retrieve(
-                    self._items, list(part), with_payload=_wanted(fields, "store")
+                    self._items, list(part), with_payload=wanted(fields, "store")
                 )
             for record in records:
                 payload = record.payload or {}
@@ -247,7 +235,7 @@ class ServerStore:
         fields: Sequence[str] | None = None,
     ) -> tuple[list[tuple[int, Payload]], int | None]:
         passing = of_store(tenant, where=where)
-        records, following = self._scroll(self._items, passing, cursor, limit, _wanted(fields))
+        records, following = self._scroll(self._items, passing, cursor, limit, wanted(fields))
         return [(int(record.id), record.payload or {}) for record in records], following
 
     def waiting(self, tenant: str, limit: int) -> list[int]:
@@ -270,7 +258,7 @@ class ServerStore:
         with translated():
             return self._client.count(collection, count_filter=where, exact=exact).count
 
-    # --- searching ------------------------------------------------------------------------------------
+    # --- searching -------------------------------------------------------------------------------
 
     def search(self, tenant: str, searches: Sequence[Search]) -> list[list[Hit]]:
         if not searches:
@@ -282,7 +270,7 @@ class ServerStore:
                 using=TEXT,
                 limit=search.limit,
                 filter=of_store(tenant, where=search.where),
-                params=_params(plans[search.where]),
+                params=params(plans[search.where]),
             )
             for search in searches
         ]
@@ -306,7 +294,7 @@ class ServerStore:
             self._totals[tenant] = (now + TOTAL_FOR_S, total)
         return total
 
-    # --- users ----------------------------------------------------------------------------------------
+    # --- users -----------------------------------------------------------------------------------
 
     def users(
         self, tenant: str, keys: Sequence[str], vectors: bool = False
@@ -315,7 +303,7 @@ class ServerStore:
         for part in chunks(keys, MAX_ITEMS):
             with translated():
                 records = self._client.retrieve(
-                    self._users, list(part), with_payload=_wanted(None), with_vectors=vectors
+                    self._users, list(part), with_payload=wanted(None), with_vectors=vectors
                 )
             for record in records:
                 payload = record.payload or {}
@@ -324,7 +312,7 @@ class ServerStore:
                 key = str(record.id)
                 found[key] = stored_user(key, payload)
                 if vectors and isinstance(record.vector, dict):
-                    _add_vectors(found[key], record.vector)
+                    add_vectors(found[key], record.vector)
         return found
 
     def put_users(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
@@ -333,7 +321,7 @@ class ServerStore:
         for part in chunks(users, MAX_ITEMS):
             write = secrets.token_hex(8)
             first = {user.key: user for user in reversed(part)}
-            self._update(self._users, [_put_user(tenant, u, write) for u in first.values()])
+            self._update(self._users, [put_user(tenant, u, write) for u in first.values()])
             done = {str(key) for key in self._written(self._users, list(first), write)}
             lost += [u.key for u in part if u.key not in done or first[u.key] is not u]
         return lost
@@ -377,7 +365,7 @@ class ServerStore:
             if cursor is None:
                 return
 
-    # --- the store and the whole ----------------------------------------------------------------------
+    # --- the store and the whole -----------------------------------------------------------------
 
     def tenants(self) -> list[str]:
         found: set[str] = set()
@@ -409,69 +397,3 @@ class ServerStore:
     def close(self) -> None:
         if self._ours:
             self._client.close()
-
-
-def _wanted(fields: Sequence[str] | None, *more: str) -> Any:
-    if fields is None:
-        return m.PayloadSelectorExclude(exclude=HIDDEN)
-    return [json_path(field) for field in {*fields, *more} if field not in HIDDEN]
-
-
-def _put_item(
-    tenant: str, key: int, payload: Payload, held: Payload | None, write: str
-) -> m.UpdateOperation:
-    whole = item_payload(tenant, key, payload, held)
-    whole |= {MARKS: [WAITING] if is_waiting(whole) else [], WRITE: write}
-    if held is None:
-        return m.UpsertOperation(
-            upsert=m.PointsList(
-                points=[m.PointStruct(id=key, vector={}, payload=whole)],
-                update_mode=m.UpdateMode.INSERT_ONLY,
-            )
-        )
-    as_read = [still(name, held.get(name)) for name in ("order", "vector_hash")]
-    return m.OverwritePayloadOperation(
-        overwrite_payload=m.SetPayload(
-            payload=whole, filter=of_store(tenant, among([key]), *as_read)
-        )
-    )
-
-
-def _put_user(tenant: str, user: StoredUser, write: str) -> m.UpdateOperation:
-    vectors: dict[str, Any] = {}
-    if user.taste is not None:
-        vectors[TASTE] = user.taste.tolist()
-    if user.history is not None and len(user.history.indices):
-        vectors[HISTORY] = m.SparseVector(
-            indices=user.history.indices.tolist(), values=user.history.values.tolist()
-        )
-    payload = {**user_payload(tenant, user), WRITE: write}
-    point = m.PointStruct(id=user.key, vector=vectors, payload=payload)
-    new = user.version == 0
-    return m.UpsertOperation(
-        upsert=m.PointsList(
-            points=[point],
-            update_mode=m.UpdateMode.INSERT_ONLY if new else m.UpdateMode.UPDATE_ONLY,
-            update_filter=None if new else of_store(tenant, equals("version", user.version)),
-        )
-    )
-
-
-def _add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
-    if TASTE in vectors:
-        user.taste = np.asarray(vectors[TASTE], np.float32)
-    if HISTORY in vectors:
-        sparse = vectors[HISTORY]
-        user.history = Sparse(
-            np.asarray(sparse.indices, np.uint32), np.asarray(sparse.values, np.float32)
-        )
-
-
-def _params(how: Plan) -> m.SearchParams:
-    if how.exact:
-        return m.SearchParams(exact=True)
-    return m.SearchParams(
-        hnsw_ef=how.breadth,
-        quantization=m.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=m.AcornSearchParams(enable=True, max_selectivity=1.0) if how.detours else None,
-    )

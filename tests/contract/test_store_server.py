@@ -1,0 +1,92 @@
+"""What only the server's adapter must do: every error of its client is one of ours."""
+
+import importlib
+import pkgutil
+import warnings
+
+import pytest
+
+from windowshop.errors import InvalidInput, Misconfigured, Unavailable, WindowshopError
+
+qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[server]")
+httpx = pytest.importorskip("httpx")
+grpc = pytest.importorskip("grpc")
+
+from windowshop.store.server import ServerStore  # noqa: E402
+from windowshop.store.server.errors import FOREIGN, translate, translated  # noqa: E402
+
+
+def answer(status, body=b'{"status": {"error": "why"}}'):
+    from qdrant_client.http.exceptions import UnexpectedResponse
+
+    return UnexpectedResponse(status, "Reason", body, httpx.Headers())
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (answer(400), InvalidInput),
+        (answer(401), Misconfigured),
+        (answer(403), Misconfigured),
+        (answer(404), Unavailable),
+        (answer(429), Unavailable),
+        (answer(500), Unavailable),
+        (answer(503), Unavailable),
+        (httpx.ConnectError("refused"), Unavailable),
+        (httpx.ReadTimeout("slow"), Unavailable),
+        (httpx.InvalidURL("x"), Misconfigured),
+        (grpc.RpcError("x"), Unavailable),
+        (ConnectionResetError("x"), Unavailable),
+        (RuntimeError("closed"), Unavailable),
+        (ValueError("bad"), InvalidInput),
+    ],
+    ids=repr,
+)
+def test_an_error_says_what_to_do_about_it(error, ours):
+    with pytest.raises(ours) as raised, translated():
+        raise error
+    assert type(raised.value) is ours
+
+
+def own_errors():
+    """Every exception class that the client's modules define."""
+    found = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in pkgutil.walk_packages(qdrant_client.__path__, "qdrant_client."):
+            if any(part in module.name for part in ("fastembed", "embed", "migrate", "hybrid", "_pb2")):
+                continue
+            try:
+                loaded = importlib.import_module(module.name)
+            except ImportError:
+                continue
+            found |= {
+                value
+                for value in vars(loaded).values()
+                if isinstance(value, type)
+                and issubclass(value, Exception)
+                and value.__module__.startswith("qdrant_client")
+            }
+    return found
+
+
+def test_all_error_classes_of_the_client_are_mapped():
+    classes = own_errors()
+    assert {"ApiException", "QdrantException"} <= {cls.__name__ for cls in classes}
+    for cls in classes:
+        assert issubclass(cls, FOREIGN), cls
+        error = cls.__new__(cls)
+        error.status_code, error.content, error.message = 500, b"", "x"
+        assert isinstance(translate(error), WindowshopError)
+
+
+def test_a_server_that_is_not_there_is_unavailable():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            ServerStore("http://127.0.0.1:9", "m", 4, timeout_s=2)
+
+
+def test_an_address_that_is_none_is_a_wrong_setting():
+    with pytest.raises(Misconfigured | InvalidInput if False else (Misconfigured, InvalidInput)):
+        ServerStore("http://[nonsense", "m", 4)
