@@ -9,12 +9,14 @@ from bench.shopfloor import run as windowshop
 
 
 def run() -> dict[str, float]:
-    from windowshop.demo import read_catalogue
+    from windowshop.demo import catalogue, purchases, source
 
+    data = source.folder()
+    prices = purchases.median_prices(purchases.purchases(source.lines(data)))
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / "items.jsonl"
     with path.open("wb") as file:
-        for item in read_catalogue():
+        for item in catalogue.items(source.products(data), prices):
             file.write(orjson.dumps(item.model_dump(exclude_none=True)) + b"\n")
     home = CACHE / "ingest"
     shutil.rmtree(home, ignore_errors=True)

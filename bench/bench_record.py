@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
-import time
+from pathlib import Path
 
+import numpy as np
 import orjson
 
 from bench.load import flat_out
@@ -16,14 +17,9 @@ PER_CALL = 10
 
 
 def run() -> dict[str, float]:
-    from windowshop.demo import read_purchases
-
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / "events.csv"
-    with path.open("w") as file:
-        file.write("user_id,item_id,timestamp,event_id,quantity,price,currency,kind\n")
-        for row in read_purchases(BULK):
-            file.write(",".join("" if cell is None else str(cell) for cell in row) + "\n")
+    _write(path)
     home = CACHE / "record"
     shutil.rmtree(home, ignore_errors=True)
     bulk = windowshop("record", str(path), "--home", str(home))
@@ -34,9 +30,24 @@ def run() -> dict[str, float]:
     }
 
 
-def _over_http(home: object) -> dict[str, float]:
-    from pathlib import Path
+def _write(path: Path) -> None:
+    """The first purchases of the demo as a shop would export them."""
+    from windowshop.demo import purchases, source
 
+    sold = purchases.purchases(source.lines(source.folder()))
+    with path.open("w") as file:
+        file.write("user_id,item_id,timestamp,event_id,quantity,price,currency,kind\n")
+        for row in range(BULK):
+            line = f"{sold.basket[row]}-{sold.product[row]}-{sold.line[row]}"
+            quantity = max(1, int(np.nan_to_num(sold.quantity[row])))
+            price = np.nan_to_num(sold.price[row])
+            file.write(
+                f"{sold.household[row]},{sold.product[row]},{sold.time[row] // 1000},{line},"
+                f"{quantity},{price:.2f},USD,purchase\n"
+            )
+
+
+def _over_http(home: Path) -> dict[str, float]:
     def body(number: int, per_call: int = PER_CALL) -> bytes:
         user = f"shopper-{number % 5000}"
         return orjson.dumps(
@@ -48,15 +59,13 @@ def _over_http(home: object) -> dict[str, float]:
             }
         )
 
-    assert isinstance(home, Path)
     with serving(home) as (url, pid):
-        before, begun = cpu_seconds(pid), time.perf_counter()
+        before = cpu_seconds(pid)
         many = asyncio.run(flat_out(url, "/v1/events", body, SECONDS))
         cpu = cpu_seconds(pid) - before
         single = asyncio.run(flat_out(url, "/v1/events", lambda n: body(n, 1), SECONDS / 2))
         if many.errors or single.errors:
             raise RuntimeError(f"{many.errors + single.errors} calls were not accepted")
-        del begun
         return {
             "record_http_per_s": len(many.latencies) * PER_CALL / many.seconds,
             "record_http_events_per_call": PER_CALL,

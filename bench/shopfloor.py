@@ -46,10 +46,11 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Ran:
 
 def demo_home() -> Path:
     """A home with the demo's catalogue and purchases, made once and kept between runs."""
-    from windowshop.demo import load
+    from windowshop import demo
+    from windowshop.cli import screen
 
     home = CACHE / "home"
-    load(home)
+    demo.prepare(home, demo.data_folder(), screen.progress, screen.say)
     return home
 
 

@@ -14,6 +14,7 @@ LOOK_S = 5.0
 QUIET_S = 3.0
 """Indexes are built when no item has been written for this long."""
 TIDY_S = 60.0
+PATIENCE_S = 30.0
 
 
 class Keeper:
@@ -23,25 +24,22 @@ class Keeper:
     """
 
     def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+        self.shop = shop
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._embedding = threading.Lock()
         self._busy_at = time.monotonic()
-        self._threads = [
-            threading.Thread(
-                target=self._run, args=(self._work, LOOK_S, self._wake), name="keeper"
-            ),
-            threading.Thread(
-                target=self._run, args=(self._tidy, QUIET_S, self._stop), name="tidier"
-            ),
-        ]
         self._tidied_at = -TIDY_S
+        self._worker = threading.Thread(
+            target=self._run, args=(self._work, LOOK_S, self._wake), name="keeper", daemon=True
+        )
+        self._tidier = threading.Thread(
+            target=self._run, args=(self._tidy, QUIET_S, self._stop), name="tidier", daemon=True
+        )
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.daemon = True
-            thread.start()
+        self._worker.start()
+        self._tidier.start()
 
     def tell(self, store: str) -> None:
         """Items of `store` wait for their vectors."""
@@ -52,20 +50,27 @@ class Keeper:
         """Embed some of what waits; one caller at a time, so that nothing is embedded twice."""
         with self._embedding:
             self._busy_at = time.monotonic()
-            return self._shop.embed_waiting(store, limit)
+            return self.shop.embed_waiting(store, limit)
 
-    def close(self) -> None:
-        """Ends after the batch at hand."""
+    def stop(self) -> None:
+        """Nothing more is begun; waits for the batch at hand. Closing the store ends a build."""
         self._stop.set()
         self._wake.set()
-        for thread in self._threads:
-            thread.join(timeout=60)
+        if self._worker.is_alive():
+            self._worker.join()
+
+    def join(self) -> None:
+        """Waits for the rest, after the store was closed."""
+        if self._tidier.is_alive():
+            self._tidier.join(PATIENCE_S)
 
     def _run(self, step: Callable[[], None], pause_s: float, wake: threading.Event) -> None:
         while not self._stop.is_set():
             try:
                 step()
             except WindowshopError as error:
+                if self._stop.is_set():
+                    return
                 log("keeper").warning("upkeep_failed", code=error.code, detail=error.detail)
             except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
                 log("keeper").error("upkeep_failed", error=error)
@@ -73,17 +78,17 @@ class Keeper:
 
     def _work(self) -> None:
         self._wake.clear()
-        for store in self._shop.world.store.tenants():
+        for store in self.shop.world.store.tenants():
             while not self._stop.is_set() and self.embed(store, EMBED_BATCH):
                 pass
         if not self._stop.is_set():
-            self._shop.fold_waiting()
+            self.shop.fold_waiting()
 
     def _tidy(self) -> None:
         now = time.monotonic()
         if now - self._busy_at < QUIET_S or now - self._tidied_at < TIDY_S:
             return
-        done = self._shop.maintain()
+        done = self.shop.maintain()
         self._tidied_at = time.monotonic()
         if done:
             log("keeper").debug("store_tidied", done=done)

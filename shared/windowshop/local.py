@@ -5,7 +5,8 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from windowshop.shop import Shop
 from windowshop.store.edge import EdgeStore
 from windowshop.world import World
 
+EMBED = 1 << 17
 MAX_WAITING = 20_000
 """Events that may wait for the disk before callers are told to come back later."""
 
@@ -30,10 +32,11 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_shop(home: Path, settings: Settings | None = None) -> Shop:
+def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = False) -> Shop:
     """The shop whose state lives in `home` (made if need be).
 
-    Raises Misconfigured (a setting), NotReady (another process has it open).
+    `fill` opens it for a change of model: see `re_embed`. Raises Misconfigured (a setting, or the
+    vectors are another model's), NotReady (another process has it open).
     """
     settings = settings or load_settings(home)
     home.mkdir(parents=True, exist_ok=True)
@@ -49,8 +52,24 @@ def open_shop(home: Path, settings: Settings | None = None) -> Shop:
         home / "models",
         threads=settings.threads or None,
     )
-    store = EdgeStore(home / "vectors", encoder.name, encoder.dim)
+    store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
     return Shop(World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms))
+
+
+def re_embed(home: Path, progress: Callable[[int], None] | None = None) -> dict[str, int]:
+    """Embed the catalogue with the model that the settings name and fold all profiles anew; only
+    then do its vectors take the place of the old ones. Cut off anywhere, the old ones still count.
+    """
+    with closing(open_shop(home, fill=True)) as shop:
+        done = {"items": 0, "users": 0, "events": 0}
+        for tenant in shop.world.store.tenants():
+            while count := shop.embed_waiting(tenant, EMBED, progress):
+                done["items"] += count
+            rebuilt = shop.rebuild(tenant)
+            done["users"] += rebuilt["users"]
+            done["events"] += rebuilt["events"]
+        shop.world.store.promote()
+    return done
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from windowshop.keeper import Keeper
 from windowshop.local import EventQueue, open_shop, wall_ms
 from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import configure
+from windowshop.records import Request
 from windowshop.serving import Serving
 from windowshop.settings import load_settings
 from windowshop.shop import Shop
@@ -28,6 +29,7 @@ PAGE_FILES = "page"
 """Folder of a home whose files the page shows beside its own (the demo's shoppers)."""
 GRACE_S = 5
 BACKLOG = 1_024
+WARM_STORES = 8
 
 
 def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -43,28 +45,45 @@ def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> 
     configure(settings.log_level)
     with contextlib.closing(bind(host, port)) as door:
         shop = open_shop(home, settings)
-        with contextlib.closing(shop):
-            is_local = _is_loopback(host)
-            keyring = cast(SqliteLog, shop.world.log)
-            if not is_local and not keyring.has_keys():
-                raise InvalidInput(
-                    f"--host {host} can be reached by others, and this home has no keys: "
-                    "make one first with `windowshop keys create --role secret`"
-                )
-            access = Access(keyring, wall_ms, keys_required=not is_local)
-            _run(home, shop, access, door, _address(host, door), on_ready)
+        keeper = Keeper(shop)
+        try:
+            access = _access(shop, host)
+            _warm(shop)
+            _run(home, keeper, access, door, _address(host, door), on_ready)
+        finally:
+            keeper.stop()
+            shop.close()
+            keeper.join()
+
+
+def _access(shop: Shop, host: str) -> Access:
+    """Who may call. Raises InvalidInput where others could and there are no keys."""
+    is_local = _is_loopback(host)
+    keyring = cast(SqliteLog, shop.world.log)
+    if not is_local and not keyring.has_keys():
+        raise InvalidInput(
+            f"--host {host} can be reached by others, and this home has no keys: "
+            "make one first with `windowshop keys create --role secret`"
+        )
+    return Access(keyring, wall_ms, keys_required=not is_local)
+
+
+def _warm(shop: Shop) -> None:
+    """Read now what the first request of a store would otherwise wait for."""
+    for store in shop.world.log.stores()[:WARM_STORES]:
+        shop.recommend(store, Request())
 
 
 def _run(
     home: Path,
-    shop: Shop,
+    keeper: Keeper,
     access: Access,
     door: socket.socket,
     url: str,
     on_ready: Callable[[str], None],
 ) -> None:
     place = Serving(os.getpid(), url, serving.new_token())
-    keeper = Keeper(shop)
+    shop = keeper.shop
     events = EventQueue(shop)
     verbs = operator.bind(shop)
     verbs["embed"] = lambda args: {"embedded": keeper.embed(args["store"], args["limit"])}
@@ -102,7 +121,6 @@ def _run(
     finally:
         serving.withdraw(home, place)
         events.close()
-        keeper.close()
 
 
 class _Server(uvicorn.Server):

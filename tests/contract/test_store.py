@@ -33,11 +33,18 @@ def unit(rows, seed=0):
 
 
 def payload(name, **more):
-    return {"item_id": name, "title": f"Thing {name}", "available": True, "text_hash": f"t-{name}"} | more
+    return {
+        "item_id": name,
+        "title": f"Thing {name}",
+        "available": True,
+        "text_hash": f"t-{name}",
+    } | more
 
 
 def user(name, version=0, **more):
-    return StoredUser(user_key(SHOP, name), version, {"tail": f"tail of {name}", "profile": "x" * 99}, **more)
+    return StoredUser(
+        user_key(SHOP, name), version, {"tail": f"tail of {name}", "profile": "x" * 99}, **more
+    )
 
 
 def history(*dims, values=None):
@@ -119,7 +126,9 @@ def fill(store, payloads, vectors, tenant=SHOP):
 
 
 def test_what_is_put_is_read_back(store):
-    item = payload("a", price=3.5, attributes={"colour": "red", "organic": True}, path=["x", "x > y"], order=1)
+    item = payload(
+        "a", price=3.5, attributes={"colour": "red", "organic": True}, path=["x", "x > y"], order=1
+    )
     put(store, [item])
     [key] = keys_of(["a"])
     assert store.items(SHOP, [key, 77]) == {key: item | {"store": SHOP}}
@@ -148,7 +157,9 @@ def test_a_payload_is_replaced_whole_and_keeps_its_vector(store):
     put(store, [payload("a", price=2.0, order=2)])
     held = store.items(SHOP, [key])[key]
     assert held == payload("a", price=2.0, order=2) | {
-        "store": SHOP, "vector_hash": "t-a", "embedded_at": 1000,
+        "store": SHOP,
+        "vector_hash": "t-a",
+        "embedded_at": 1000,
     }
     assert np.allclose(store.vectors(SHOP, [key])[key], unit(1)[0], atol=1e-6)
     assert store.waiting(SHOP, 9) == []
@@ -244,18 +255,24 @@ def test_the_nearest_are_found_best_first(store):
 
 def test_what_is_not_available_is_left_out_whatever_changes(store):
     vectors = unit(30)
-    keys = fill(store, [payload(f"i{n}", available=n % 3 > 0, price=float(n)) for n in range(30)], vectors)
+    keys = fill(
+        store, [payload(f"i{n}", available=n % 3 > 0, price=float(n)) for n in range(30)], vectors
+    )
     where = AnyOf("available", (True,))
 
     def found(*more, limit=30):
-        [hits] = store.search(SHOP, [Search(vectors[0], limit, And((where, *more)) if more else where)])
+        [hits] = store.search(
+            SHOP, [Search(vectors[0], limit, And((where, *more)) if more else where)]
+        )
         return {keys.index(hit.key) for hit in hits}
 
     assert found() == {n for n in range(30) if n % 3}
     assert len(found(limit=20)) == 20
     assert len(found(limit=5)) == 5
     assert found(Range("price", lt=10.0)) == {n for n in range(10) if n % 3}
-    put(store, [payload("i0", available=True, price=0.0), payload("i1", available=False, price=1.0)])
+    put(
+        store, [payload("i0", available=True, price=0.0), payload("i1", available=False, price=1.0)]
+    )
     assert found(Range("price", lt=10.0)) == {0, 2, 4, 5, 7, 8}
     store.delete_items(SHOP, [keys[2], keys[3]])
     put(store, [payload("i3", available=True, price=3.0)])
@@ -263,17 +280,64 @@ def test_what_is_not_available_is_left_out_whatever_changes(store):
 
 
 CATALOGUE = [
-    {"brand": "Acme", "price": 5.0, "available": True, "path": ["a", "a > b"], "created_at": "2026-01-01T00:00:00.000Z",
-     "attributes": {"colour": "red", "size": 4, "organic": True, "since": "2020-05-01T00:00:00Z", "odd name": "x", "weight": 1.5}},
-    {"brand": "Acme", "price": 5, "available": False, "path": ["a", "a > c"], "created_at": "2026-02-01T12:00:00.000Z",
-     "attributes": {"colour": ["red", "blue"], "size": 5, "organic": False, "größe": "L"}},
-    {"brand": "Brand \"B\"", "price": 7.25, "available": True, "path": ["a"], "attributes": {"colour": [], "size": 4}},
-    {"brand": "", "available": True, "attributes": {"colour": "green", "weight": 1, "odd name": "y"}},
-    {"price": 0.0, "available": True, "path": ["b", "b > b"], "created_at": "2025-12-31T23:59:59.999Z"},
-    {"brand": "acme", "price": 1e6, "available": False, "path": ["b"], "attributes": {"organic": True, "size": -3}},
+    {
+        "brand": "Acme",
+        "price": 5.0,
+        "available": True,
+        "path": ["a", "a > b"],
+        "created_at": "2026-01-01T00:00:00.000Z",
+        "attributes": {
+            "colour": "red",
+            "size": 4,
+            "organic": True,
+            "since": "2020-05-01T00:00:00Z",
+            "odd name": "x",
+            "weight": 1.5,
+        },
+    },
+    {
+        "brand": "Acme",
+        "price": 5,
+        "available": False,
+        "path": ["a", "a > c"],
+        "created_at": "2026-02-01T12:00:00.000Z",
+        "attributes": {"colour": ["red", "blue"], "size": 5, "organic": False, "größe": "L"},
+    },
+    {
+        "brand": 'Brand "B"',
+        "price": 7.25,
+        "available": True,
+        "path": ["a"],
+        "attributes": {"colour": [], "size": 4},
+    },
+    {
+        "brand": "",
+        "available": True,
+        "attributes": {"colour": "green", "weight": 1, "odd name": "y"},
+    },
+    {
+        "price": 0.0,
+        "available": True,
+        "path": ["b", "b > b"],
+        "created_at": "2025-12-31T23:59:59.999Z",
+    },
+    {
+        "brand": "acme",
+        "price": 1e6,
+        "available": False,
+        "path": ["b"],
+        "attributes": {"organic": True, "size": -3},
+    },
 ]
-DECLARED = {"colour": "keyword", "size": "integer", "organic": "bool", "since": "datetime", "odd name": "keyword",
-            "größe": "keyword", "weight": "float"}
+DECLARED = {
+    "colour": "keyword",
+    "size": "integer",
+    "organic": "bool",
+    "since": "datetime",
+    "odd name": "keyword",
+    "größe": "keyword",
+    "weight": "float",
+}
 
 FILTERS = [
     AnyOf("brand", ("Acme",)), AnyOf("brand", ("Acme", "")), AnyOf("brand", ("nothing like it",)), AnyOf("brand", ()),
@@ -358,14 +422,22 @@ def test_nested_filters_pass_what_the_reference_passes(filtered, where):
 
 def test_a_user_is_read_back_with_or_without_vectors(store):
     taste = unit(1)[0]
-    assert store.put_users(SHOP, [user("u:1", taste=taste, history=history(3, 2**32 - 1, values=[0.5, 0.25]))]) == []
+    assert (
+        store.put_users(
+            SHOP, [user("u:1", taste=taste, history=history(3, 2**32 - 1, values=[0.5, 0.25]))]
+        )
+        == []
+    )
     [plain] = store.users(SHOP, [user_key(SHOP, "u:1"), user_key(SHOP, "u:2")]).values()
     assert (plain.key, plain.version) == (user_key(SHOP, "u:1"), 1)
     assert plain.payload == user("u:1").payload | {"store": SHOP}
     assert plain.taste is None and plain.history is None
     [full] = store.users(SHOP, [user_key(SHOP, "u:1")], vectors=True).values()
     assert np.allclose(full.taste, taste, atol=1e-6)
-    assert dict(zip(full.history.indices.tolist(), full.history.values.tolist(), strict=True)) == {3: 0.5, 2**32 - 1: 0.25}
+    assert dict(zip(full.history.indices.tolist(), full.history.values.tolist(), strict=True)) == {
+        3: 0.5,
+        2**32 - 1: 0.25,
+    }
 
 
 def test_a_user_without_vectors_is_kept(store):
@@ -379,9 +451,14 @@ def test_only_a_write_on_the_present_version_takes_effect(store):
     second.payload["tail"] = "second"
     assert store.put_users(SHOP, [first]) == []
     assert store.put_users(SHOP, [second]) == [second.key]
-    assert store.put_users(SHOP, [user("u:1", 1), user("u:2", 1), user("u:3")]) == [user_key(SHOP, "u:2")]
+    assert store.put_users(SHOP, [user("u:1", 1), user("u:2", 1), user("u:3")]) == [
+        user_key(SHOP, "u:2")
+    ]
     held = store.users(SHOP, [user_key(SHOP, f"u:{n}") for n in (1, 2, 3)])
-    assert {key: stored.version for key, stored in held.items()} == {user_key(SHOP, "u:1"): 2, user_key(SHOP, "u:3"): 1}
+    assert {key: stored.version for key, stored in held.items()} == {
+        user_key(SHOP, "u:1"): 2,
+        user_key(SHOP, "u:3"): 1,
+    }
     assert held[first.key].payload["tail"] == "tail of u:1"
     assert store.put_users(SHOP, []) == []
 
@@ -428,7 +505,9 @@ def test_neighbours_are_ranked_by_the_dot_product(store):
         (user_key(SHOP, "u:1"), 1.5, "tail of u:1"),
     ]
     assert [n.key for n in store.neighbours(SHOP, history(1, 2), 1)] == [user_key(SHOP, "u:2")]
-    left = store.neighbours(SHOP, history(1, 2), 1, exclude=[user_key(SHOP, "u:2"), user_key(SHOP, "u:8")])
+    left = store.neighbours(
+        SHOP, history(1, 2), 1, exclude=[user_key(SHOP, "u:2"), user_key(SHOP, "u:8")]
+    )
     assert [n.key for n in left] == [user_key(SHOP, "u:1")]
     assert store.neighbours(SHOP, history(), 9) == []
 
@@ -436,7 +515,9 @@ def test_neighbours_are_ranked_by_the_dot_product(store):
 def test_a_neighbours_tail_is_the_present_one(store):
     store.put_users(SHOP, [user("u:1", history=history(1))])
     assert store.neighbours(SHOP, history(1), 9)[0].tail == "tail of u:1"
-    store.put_users(SHOP, [StoredUser(user_key(SHOP, "u:1"), 1, {"tail": "newer"}, history=history(1))])
+    store.put_users(
+        SHOP, [StoredUser(user_key(SHOP, "u:1"), 1, {"tail": "newer"}, history=history(1))]
+    )
     assert store.neighbours(SHOP, history(1), 9)[0].tail == "newer"
 
 
@@ -563,8 +644,14 @@ def test_every_error_of_edge_is_one_of_ours():
 
     from windowshop.store.edge.shard import translate, translated
 
-    classes = [c for c in vars(qdrant_edge).values() if isinstance(c, type) and issubclass(c, BaseException)]
-    assert classes == []  # it has none of its own: bare Exceptions from the engine, Python's from the bindings
+    classes = [
+        c
+        for c in vars(qdrant_edge).values()
+        if isinstance(c, type) and issubclass(c, BaseException)
+    ]
+    assert (
+        classes == []
+    )  # it has none of its own: bare Exceptions from the engine, Python's from the bindings
     assert isinstance(translate(Exception("Service runtime error")), Unavailable)
     for error in (ValueError("x"), TypeError("x"), OverflowError("x")):
         assert isinstance(translate(error), InvalidInput)

@@ -54,7 +54,9 @@ def own_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in pkgutil.walk_packages(qdrant_client.__path__, "qdrant_client."):
-            if any(part in module.name for part in ("fastembed", "embed", "migrate", "hybrid", "_pb2")):
+            if any(
+                part in module.name for part in ("fastembed", "embed", "migrate", "hybrid", "_pb2")
+            ):
                 continue
             try:
                 loaded = importlib.import_module(module.name)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -80,11 +81,29 @@ def events(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with five items and five events, made once."""
+    folder = tmp_path_factory.mktemp("template")
+    for name, text in (("items.csv", ITEMS), ("events.csv", EVENTS)):
+        (folder / name).write_text(text, "utf-8")
+    assert run("ingest", folder / "items.csv", home=folder / "home").code == 0
+    assert run("record", folder / "events.csv", home=folder / "home").code == 0
+    return folder / "home"
+
+
+def copy_or_link(source: str, target: str) -> None:
+    """Models never change and are large."""
+    if "models" in Path(source).parts:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture
-def shop(home: Path, items: Path, events: Path) -> Path:
-    """A home with five items and five events."""
-    assert run("ingest", items, home=home).code == 0
-    assert run("record", events, home=home).code == 0
+def shop(template: Path, home: Path) -> Path:
+    """A home of one's own with five items and five events."""
+    shutil.copytree(template, home, copy_function=copy_or_link)
     return home
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.contract import tiny_models
-from tests.integration.interpreters import OPEN, answer, python
+from tests.integration.interpreters import OPEN, WITHOUT, answer, python
 from windowshop.encode import DEFAULT, ModelSpec, open_encoder
 from windowshop.encode.finding import find
 from windowshop.encode.models import read
@@ -189,20 +189,6 @@ def test_another_family_on_onnx(tmp_path):
 def test_a_runtime_or_a_pooling_that_is_not_known(folder, tmp_path):
     assert "onnx, torch" in refused(ModelSpec(str(folder), runtime="tensorflow"), tmp_path)
     assert "mean, cls, last" in refused(ModelSpec(str(folder), pooling="max"), tmp_path)
-
-
-WITHOUT = """
-import sys
-from pathlib import Path
-for name in sys.argv[3].split(","):
-    sys.modules[name] = None  # as if it were not installed
-from windowshop.encode import open_encoder
-from windowshop.errors import Misconfigured
-try:
-    print(open_encoder(sys.argv[1], Path(sys.argv[2])).name)
-except Misconfigured as error:
-    print(error)
-"""
 
 
 @pytest.mark.parametrize(

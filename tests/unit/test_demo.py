@@ -193,7 +193,7 @@ def test_no_lines_are_no_purchases() -> None:
     sold = purchases.purchases(empty)
     assert len(sold) == 0
     assert purchases.median_prices(sold) == {}
-    assert purchases.event_rows(sold, "default", 0, 0) == []
+    assert purchases.event_rows(sold, {}, 0, 0) == []
 
 
 def test_rows_are_what_an_event_would_have_become() -> None:
@@ -223,8 +223,9 @@ def test_rows_are_what_an_event_would_have_become() -> None:
         )
         for row, event in enumerate(events)
     ]
-    assert purchases.event_rows(sold, "default", 0, 3) == expected
-    assert purchases.event_rows(sold, "default", 1, 2) == expected[1:2]
+    names = purchases.item_names(sold, "default")
+    assert purchases.event_rows(sold, names, 0, 3) == expected
+    assert purchases.event_rows(sold, names, 1, 2) == expected[1:2]
 
 
 # --- shoppers ------------------------------------------------------------------------------------

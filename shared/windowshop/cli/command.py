@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from windowshop.cli import screen
-from windowshop.errors import InvalidInput, Misconfigured, WindowshopError
+from windowshop.errors import InvalidInput, Misconfigured, NotReady, WindowshopError
 from windowshop.settings import home_of
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -123,3 +123,16 @@ def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Pla
 
     with contextlib.closing(open_shop(at)) as shop:
         yield Place(at, store, LocalOperator(shop))
+
+
+def idle_home(home: Path | None) -> Path:
+    """A home that no process serves. Raises InvalidInput (no home), NotReady (it is served)."""
+    from windowshop import serving
+
+    at = home_of(home)
+    if not at.is_dir():
+        raise InvalidInput(f"there is no shop at {at}: name its folder with --home")
+    served = serving.find(at)
+    if served is not None:
+        raise NotReady(f"process {served.pid} serves {at}: stop it first")
+    return at

@@ -216,7 +216,8 @@ class Ingest:
             warn(
                 f"warning: many texts are Chinese, Japanese or Korean, and {model['name']} reads "
                 "English only: most of their words mean nothing to it. Choose a multilingual model "
-                '(`model = "intfloat/multilingual-e5-small"` in windowshop.toml) and ingest again'
+                '(`model = "intfloat/multilingual-e5-small"` in windowshop.toml), then '
+                "`windowshop rebuild --embed`"
             )
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from windowshop.cli import screen
-from windowshop.cli.command import FAILED, App, AsJson, Debug, Home, StoreName, shop_at
+from windowshop.cli.command import FAILED, App, AsJson, Debug, Home, StoreName, idle_home, shop_at
 
 fields = App(help="Attributes that filters may use.")
 keys = App(help="Who may call the API.")
@@ -199,12 +199,26 @@ def retry_letters(
 
 
 def rebuild(
-    home: Home = None, store: StoreName = "default", as_json: AsJson = False, debug: Debug = False
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="All vectors of all stores too: after a change of model."),
+    ] = False,
+    home: Home = None,
+    store: StoreName = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """All profiles and counts again, from the event log."""
     begin = time.monotonic()
-    with shop_at(home, store) as place, screen.progress("Rebuilding profiles") as advance:
-        counts = place.call("rebuild", progress=advance)
+    counts: dict[str, Any]
+    if embed:
+        from windowshop.local import re_embed
+
+        with screen.progress("Embedding") as advance:
+            counts = dict(re_embed(idle_home(home), advance))
+    else:
+        with shop_at(home, store) as place, screen.progress("Rebuilding profiles") as advance:
+            counts = place.call("rebuild", progress=advance)
     counts["seconds"] = round(time.monotonic() - begin, 3)
     if as_json:
         screen.emit(counts)

@@ -134,9 +134,10 @@ def _embed(shop: Shop, total: int, bar: Bar) -> None:
 
 def _record(shop: Shop, sold: purchases.Purchases, bar: Bar) -> None:
     received = shop.world.wall()
+    names = purchases.item_names(sold, STORE)
     with bar("Purchases", len(sold)) as advance:
         for start in range(0, len(sold), EVENTS):
-            rows = purchases.event_rows(sold, STORE, start, min(start + EVENTS, len(sold)))
+            rows = purchases.event_rows(sold, names, start, min(start + EVENTS, len(sold)))
             shop.log_rows(STORE, rows, received)
             advance(len(rows))
 

@@ -92,7 +92,16 @@ def median_prices(sold: Purchases) -> dict[int, float]:
     return dict(zip(names.tolist(), middle.tolist(), strict=True))
 
 
-def event_rows(sold: Purchases, store: str, start: int, stop: int) -> list[EventRow]:
+Names = dict[int, tuple[str, int]]
+
+
+def item_names(sold: Purchases, store: str) -> Names:
+    """Id and key of every product that was sold."""
+    names = ((product, str(product)) for product in np.unique(sold.product).tolist())
+    return {product: (name, item_key(store, name)) for product, name in names}
+
+
+def event_rows(sold: Purchases, names: Names, start: int, stop: int) -> list[EventRow]:
     """Purchases start..stop as rows of the log: what `Event` and `event_row` would have made.
 
     Columns are made whole and zipped: 1.5 million in a few seconds. The event's id is its basket,
@@ -106,8 +115,6 @@ def event_rows(sold: Purchases, store: str, start: int, stop: int) -> list[Event
             sold.basket[part].tolist(), product, sold.line[part].tolist(), strict=True
         )
     ]
-    names = {item: str(item) for item in set(product)}
-    keys = {item: item_key(store, name) for item, name in names.items()}
     users = {user: f"u:{user}" for user in set(sold.household[part].tolist())}
     quantity = sold.quantity[part]
     count = len(product)
@@ -118,8 +125,8 @@ def event_rows(sold: Purchases, store: str, start: int, stop: int) -> list[Event
         [KIND] * count,
         sold.time[part].tolist(),
         range(start, start + count),
-        [names[item] for item in product],
-        [keys[item] for item in product],
+        [names[item][0] for item in product],
+        [names[item][1] for item in product],
         np.where(np.isnan(quantity), 1.0, quantity).tolist(),
         _rests(quantity, sold.price[part]),
     )

@@ -99,13 +99,13 @@ class Draft:
     users: dict[str, int] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
     searches: dict[int, str] = field(default_factory=dict)
-    user: array[int] = field(default_factory=lambda: array("i"))
-    item: array[int] = field(default_factory=lambda: array("i"))
-    time: array[int] = field(default_factory=lambda: array("q"))
-    row: array[int] = field(default_factory=lambda: array("I"))
-    key: array[int] = field(default_factory=lambda: array("q"))
-    kind: array[int] = field(default_factory=lambda: array("B"))
-    value: array[float] = field(default_factory=lambda: array("f"))
+    user: "array[int]" = field(default_factory=lambda: array("i"))
+    item: "array[int]" = field(default_factory=lambda: array("i"))
+    time: "array[int]" = field(default_factory=lambda: array("q"))
+    row: "array[int]" = field(default_factory=lambda: array("I"))
+    key: "array[int]" = field(default_factory=lambda: array("q"))
+    kind: "array[int]" = field(default_factory=lambda: array("B"))
+    value: "array[float]" = field(default_factory=lambda: array("f"))
 
     def add(self, event: EventRow) -> None:
         if event.kind == SEARCH:

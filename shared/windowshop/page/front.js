@@ -16,19 +16,20 @@ const named = (words, item) => [words, el("bdi", {}, titleOf(item))];
 
 // In the order of the page. `asks` is the request or null; `claim` is the order in which the shelves
 // pick their items, for no item stands on two of them: own things first, what everybody likes last.
+// What was looked at stands on its shelf wherever else it stands, so that shelf asks apart.
 const SHELVES = [
-  { name: "for_you", claim: 2, heading: () => ["For you"], asks: () => ({ diversity: 0.6, caps: ONCE }) },
-  { name: "similar", claim: 3, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id], caps: ONCE } },
+  { name: "for_you", claim: 1, heading: () => ["For you"], asks: () => ({ diversity: 0.6, caps: ONCE }) },
+  { name: "similar", claim: 2, heading: () => named("More like ", now.last), asks: () => now.last && { item_ids: [now.last.item_id], caps: ONCE } },
   {
     name: "bought_together",
-    claim: 4,
+    claim: 3,
     heading: () => (cart.size ? ["Goes with your cart"] : named("Bought together with ", now.last)),
     asks: () => (cart.size || now.last) && { item_ids: cart.size ? [...cart.keys()].slice(-50) : [now.last.item_id], caps: ONCE },
   },
   { name: "buy_again", claim: 0, heading: () => ["Buy again"], asks: () => ({}) },
-  { name: "trending", claim: 5, heading: () => ["Trending"], asks: () => ({ caps: ONCE }) },
-  { name: "popular", claim: 6, heading: () => ["Popular"], asks: () => ({ caps: ONCE }) },
-  { name: "recently_viewed", claim: 1, heading: () => ["Recently viewed"], asks: () => ({}) },
+  { name: "trending", claim: 4, heading: () => ["Trending"], asks: () => ({ caps: ONCE }) },
+  { name: "popular", claim: 5, heading: () => ["Popular"], asks: () => ({ caps: ONCE }) },
+  { name: "recently_viewed", apart: true, heading: () => ["Recently viewed"], asks: () => ({}) },
 ];
 
 export class Front {
@@ -42,7 +43,7 @@ export class Front {
     this.panel = new Panel(this.deeds, (requests) => this.ask(requests, true), (event) => this.deeds.act([event]));
     this.asOf = undefined; // the newest event that every shelf counts; "" for none, undefined before the first answer
     this.asked = 0;
-    this.failed = null; // the newest problem of the newest call
+    this.failed = null; // the newest problem since the shelves were last asked
     byId("shelves").append(...[...this.shelves.values()].map((shelf) => shelf.root));
     byId("results").append(this.found.root);
     document.body.classList.add("loading");
@@ -67,7 +68,6 @@ export class Front {
     if (dismissed.size) common.exclude = [...dismissed].slice(-1000);
     try {
       const { data, ms } = await call("POST", "v1/recommendations/batch", { requests: requests.map((request) => ({ ...common, ...request })), dedupe });
-      this.failed = null;
       return Object.assign(data.slates, { ms });
     } catch (problem) {
       this.failed = problem;
@@ -76,24 +76,29 @@ export class Front {
     }
   }
 
-  /** All shelves anew, in one call; an open panel and a search ask beside it. Answers how For you changed, or null. */
+  /** All shelves anew; an open panel and a search ask beside them. Answers how For you changed, or null. */
   async refresh() {
     const turn = (this.asked += 1);
     const wanted = SHELVES.map((shelf) => ({ ...shelf, request: shelf.asks() })).filter(({ request }) => request);
-    wanted.sort((a, b) => a.claim - b.claim);
-    const main = this.ask(wanted.map(({ name, request }) => ({ scenario: name, ...request })), true);
+    const together = wanted.filter(({ apart }) => !apart).sort((a, b) => a.claim - b.claim);
+    const apart = wanted.filter(({ apart }) => apart);
+    const asking = [together, apart].map((shelves) => this.ask(shelves.map(({ name, request }) => ({ scenario: name, ...request })), shelves === together));
+    this.failed = null;
     this.panel.refresh();
     this.search();
-    const slates = await main;
-    if (!slates) return null;
+    const [slates, own] = await Promise.all(asking);
+    if (!slates || !own) return null;
     if (turn !== this.asked) return { entered: 0, moved: 0 }; // a later call answers for this one
-    const change = this.fill(new Map(wanted.map(({ name }, i) => [name, slates[i]])));
-    this.receive(slates);
+    const change = this.fill([...slates, ...own]);
+    this.receive(slates, own);
     return change;
   }
 
-  /** Show slates by the names of their shelves. Answers how For you changed. */
-  fill(slates) {
+  /** Put each slate on the shelf of its scenario. Answers how For you changed. */
+  fill(answers) {
+    const slates = new Map(answers.map((slate) => [slate.scenario, slate]));
+    const again = slates.get("buy_again"); // who bought nothing yet is told what they came back to
+    again.items = again.items.filter(({ reason }) => reason.event === "purchase");
     const open = SHELVES.filter(({ name }) => slates.has(name)).map((entry) => ({ ...entry, shelf: this.shelves.get(entry.name) }));
     for (const [name, shelf] of this.shelves) if (!slates.has(name)) shelf.clear();
     const was = open.map(({ shelf }) => shelf.measure());
@@ -103,13 +108,12 @@ export class Front {
     return changes[open.findIndex(({ name }) => name === "for_you")];
   }
 
-  receive(slates) {
-    const mine = slates.find(({ scenario }) => scenario === "for_you");
-    this.asOf = slates.map((slate) => slate.as_of ?? "").sort()[0]; // as fresh as the stalest shelf
+  receive(slates, own) {
+    this.asOf = [...slates, ...own].map((slate) => slate.as_of ?? "").sort()[0]; // as fresh as the stalest shelf
     byId("fresh-asof").textContent = instant(this.asOf) || "none yet";
     byId("fresh-ms").textContent = milliseconds(slates.ms);
     byId("fresh-count").textContent = `${slates.length} shelves in`;
-    byId("hood-model").textContent = `model ${mine.model} · store ${mine.store}`;
+    byId("hood-model").textContent = `model ${slates[0].model} · store ${slates[0].store}`;
     this.notices.clear("error");
     this.notices.degraded(slates.find(({ degraded }) => degraded)?.degraded);
     document.body.classList.remove("loading");

@@ -85,6 +85,7 @@ export class Shelf {
 
   /** Where the tiles stand now, by item. */
   measure() {
+    this.atStart = this.list.scrollLeft < 8;
     return new Map([...this.tiles].map(([id, tile]) => [id, this.offset(tile.li)]));
   }
 
@@ -115,6 +116,7 @@ export class Shelf {
 
   /** Let what moved glide from where it `was`, and what is new grow in. */
   settle(was) {
+    if (this.atStart) this.list.scrollLeft = 0; // scroll snapping would follow the tile that stood first
     if (!calm.matches) {
       const moved = [...this.tiles].filter(([id]) => was.has(id)).map(([id, { li }]) => [li, was.get(id), this.offset(li)]);
       for (const [li, from, to] of moved) this.glide(li, from, to);

@@ -141,6 +141,9 @@ class Store(Protocol):
     def declare(self, tenant: str, name: str, kind: FieldType) -> None:
         """Index attribute `name`, so that filters may use it. Idempotent."""
 
+    def promote(self) -> None:
+        """Make the collections of this store's model the ones that count (see `fill`)."""
+
     def maintain(self) -> list[str]:
         """Build or tidy indexes where it pays, without a pause in serving; says what was done."""
 

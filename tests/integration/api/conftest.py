@@ -18,9 +18,20 @@ def real_shop(tmp_path_factory):
 @pytest.fixture(params=["memory", "real"])
 def site(request):
     if request.param == "memory":
-        return in_memory()
+        yield in_memory()
+        return
     shop, events = request.getfixturevalue("real_shop")
-    return Site(shop, events, shop.world.log, wall_ms)
+    site = Site(shop, events, shop.world.log, wall_ms)
+    yield site
+    sweep(shop, site.store)
+
+
+def sweep(shop, store):
+    """Leave the store as a new one: opening another for every test would take threads and memory."""
+    while rows := shop.list_items(store)[0]:
+        shop.delete_items(store, [row["item_id"] for row in rows])
+    for user in shop.world.log.users(store):
+        shop.forget(store, user)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A shop with everything that the API needs beside it, and clients of it."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,18 +15,18 @@ from windowshop.settings import Settings
 ADDRESS = "http://127.0.0.1:8000"
 ME = ("127.0.0.1", 50_000)
 ORIGIN = "https://shop.example"
-_stores = (f"store-{number}" for number in itertools.count())
+STORE = "fruit-shop"
 
 
 @dataclass
 class Site:
-    """A shop, what the API needs beside it, and a store of its own for one test."""
+    """A shop, and what the API needs beside it."""
 
     shop: Any
     events: Any
     keyring: Any
     clock: Callable[[], int]
-    store: str = field(default_factory=lambda: next(_stores))
+    store: str = STORE
     told: list[str] = field(default_factory=list)
 
     def client(self, *, keyring: Any = None, address: str = ADDRESS, peer: Any = ME, **more: Any):

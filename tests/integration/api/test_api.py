@@ -173,6 +173,42 @@ def test_every_kind_of_event_is_taken_and_exported_as_sent(api, event):
         assert held[name] == event[name]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp": "0001-01-01T00:00:00Z"},
+        {"timestamp": "0001-01-01T00:00:00+14:00"},
+        {"timestamp": -62_135_596_800},
+        {"timestamp": -62_135_596_800.5},
+        {"timestamp": -0.0001},
+        {"timestamp": "1969-12-31T23:59:59.999999999Z"},
+        {"kind": "purchase", "quantity": 1e9, "price": 1e12},
+        {"kind": "purchase", "quantity": 5e-324, "price": 0},
+        {"kind": "click", "position": 1_000_000},
+        {"kind": "dwell", "value": 86_400},
+        {"kind": "rate", "value": 1.0000000001},
+        {"context": {f"name {n}": "x" * 2000 for n in range(50)}},
+        {"context": {"": None, "$": 2**64 - 1, "a.b": -(2**63), "'": 1e308}},
+        {"kind": "impression", "item_id": None, "item_ids": [f"i{n}" for n in range(500)]},
+        {"kind": "search", "item_id": None, "query": "\u0000\u202e\U0001f9c0" * 333},
+        {"event_id": "e" * 128, "request_id": "'; DROP TABLE events; --"},
+        {"anonymous_id": "\U0001f9c0" * 128},
+    ],
+    ids=lambda fields: str(fields)[:40],
+)
+def test_extreme_values_are_taken_or_rejected_and_never_our_fault(api, fields):
+    event = {"kind": "view", "anonymous_id": "g1", "item_id": "i1", **fields}
+    answer = api.post("/v1/events", json={"events": [event, {**VIEW, "user_id": "u2"}]})
+    assert answer.status_code == 202, answer.text
+    assert {one["index"] for one in answer.json()["rejected"]} <= {0}
+
+    guest = {"anonymous_id": event["anonymous_id"]}
+    held = api.post("/v1/users/export", json=guest)
+    assert held.status_code == 200, held.text
+    assert len(held.json()["events"]) == answer.json()["accepted"] - 1
+    assert api.post("/v1/recommendations", json=guest).status_code == 200
+
+
 def test_a_retry_counts_once_and_an_event_without_id_and_time_each_time(api):
     for event in [{**VIEW, "event_id": "e1"}, {**VIEW, "timestamp": 1_700_000_000}, VIEW]:
         for _ in range(2):
@@ -252,7 +288,7 @@ def test_readyz_is_ready_without_any_item(api):
 
 def test_stores_are_apart(api, site):
     api.put("/v1/items", json={"items": [{"item_id": "a", "title": "A"}]})
-    other = site.store + "-other"
+    other = f"not-{site.store}"
 
     assert api.get("/v1/items/a", headers={"Windowshop-Store": other}).status_code == 404
     del api.headers["Windowshop-Store"]

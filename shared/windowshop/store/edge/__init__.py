@@ -238,14 +238,15 @@ class EdgeStore:
         try:
             done: list[str] = []
             for tenant in self.tenants():
-                for what, held in (
-                    ("items", self._open_items(tenant)),
-                    ("users", self._open_users(tenant)),
-                ):
+                kinds: dict[str, Items | Users | None] = {
+                    "items": self._open_items(tenant),
+                    "users": self._open_users(tenant),
+                }
+                for kind, held in kinds.items():
                     if held is not None and held.wants_building():
                         points = held.shard.points()
                         held.shard.rebuild()
-                        done.append(f"built the index of {tenant}'s {what} ({points})")
+                        done.append(f"built the index of {tenant}'s {kind} ({points})")
             return done
         finally:
             self._building.release()

@@ -2,22 +2,27 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 CHUNK = 1 << 20
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent) / name for name in names)
+
+
 def copy_folder(source: Path, target: Path) -> None:
     """Copy all files; holes stay holes (Edge reserves tens of megabytes that hold nothing)."""
-    for folder, _, names in os.walk(source):
-        here = target / os.path.relpath(folder, source)
-        here.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            _copy_file(os.path.join(folder, name), os.fspath(here / name))
+    for file in _files(source):
+        copy = target / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy_file(file, copy)
 
 
-def _copy_file(source: str, target: str) -> None:
-    with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
         size = os.fstat(reader.fileno()).st_size
         writer.truncate(size)
         at = 0
@@ -43,11 +48,10 @@ def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
 def read_through(folder: Path) -> None:
     """Read every file once: what is in the page cache loads in a tenth of the time."""
     buffer = bytearray(CHUNK)
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(parent, name), "rb", buffering=0) as file:
-                while file.readinto(buffer):
-                    pass
+    for file in _files(folder):
+        with file.open("rb", buffering=0) as opened:
+            while opened.readinto(buffer):
+                pass
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -64,13 +68,12 @@ def replace_file(path: Path, text: str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Have the system write what is in memory of the folder's files to disk."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                _sync(os.path.join(parent, name))
+    for file in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            _sync(file)
 
 
-def _sync(path: str | Path) -> None:
+def _sync(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

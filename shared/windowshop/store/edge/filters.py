@@ -1,5 +1,7 @@
 """Filters in the words of Qdrant Edge."""
 
+from typing import Any
+
 import qdrant_edge as q
 
 from windowshop.filters import (
@@ -49,14 +51,14 @@ def _condition(where: Filter) -> Condition:
             return q.Filter(must_not=[empty]) if yes else empty
 
 
-def _either(parts: list[Condition]) -> Condition:
+def _either(parts: list[Any]) -> Condition:
     # An empty `should` would let everything pass; no point has an id from the empty set.
     return q.Filter(should=parts) if parts else q.HasIdCondition(set())
 
 
 def _any_of(field: str, values: tuple[Value, ...]) -> Condition:
     path = json_path(field)
-    parts: list[Condition] = []
+    parts: list[Any] = []
     words = [value for value in values if isinstance(value, str)]
     if words:
         parts.append(q.FieldCondition(path, match=q.MatchAny(words)))

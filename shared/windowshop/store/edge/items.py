@@ -1,6 +1,6 @@
 """The items of one store in Edge."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from windowshop.filters import FieldType, Filter
 from windowshop.store import Hit, Payload, Search, Vector
 from windowshop.store.edge.filters import marked, to_edge
 from windowshop.store.edge.layout import index_params, item_config, item_indexes
-from windowshop.store.edge.shard import Shard
+from windowshop.store.edge.shard import Shard, translated
 from windowshop.store.schema import (
     INDEX_FROM,
     INTERNAL,
     KEPT,
+    MARKS,
     OVERSAMPLING,
     TEXT,
     WAITING,
@@ -51,6 +52,7 @@ class Items:
 
     # --- writing ---------------------------------------------------------------------------------
 
+    @translated()
     def put(self, tenant: str, items: Mapping[int, Payload]) -> None:
         with self.shard.lock:
             held = self.read(list(items), ("order", *KEPT))
@@ -59,14 +61,18 @@ class Items:
                 for key, payload in items.items()
                 if is_older(held.get(key, {}), payload.get("order"))
             }
+            # In this order nobody is ever shown what is not available.
+            for key, whole in writes.items():
+                if whole.get("available") is not True:
+                    self._park(key)
             new = [q.Point(key, {}, whole) for key, whole in writes.items() if key not in held]
             for points in chunks(new, WRITE_CHUNK):
-                self._write(q.UpdateOperation.upsert_points(list(points)), [p.id for p in points])
+                self._upsert(points)
             for key in writes.keys() & held.keys():
-                self._write(q.UpdateOperation.overwrite_payload([key], writes[key]), [key])
-            for key, whole in writes.items():
-                self._park(key, whole.get("available") is not True)
+                self.shard.write(q.UpdateOperation.overwrite_payload([key], writes[key]), [key])
+            self._unpark(key for key, whole in writes.items() if whole.get("available") is True)
 
+    @translated()
     def put_vectors(
         self, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
     ) -> list[int]:
@@ -82,22 +88,21 @@ class Items:
                         continue
                     whole = item_payload(payload["store"], key, payload, None)
                     whole |= {"vector_hash": made_from, "embedded_at": now_ms}
-                    whole["_marks"] = marks(whole)
+                    whole[MARKS] = marks(whole)
                     points.append(q.Point(key, {TEXT: vector.tolist()}, whole))
                 if points:
-                    ids = [int(point.id) for point in points]
-                    self._write(q.UpdateOperation.upsert_points(points), ids)
-                    done += ids
+                    self._upsert(points)
+                    done += [int(point.id) for point in points]
         return done
 
+    @translated()
     def delete(self, keys: Sequence[int], order: int | None) -> None:
         with self.shard.lock:
             held = self.read(keys, ("order",))
             gone = [key for key, payload in held.items() if is_older(payload, order)]
             if gone:
-                self._write(q.UpdateOperation.delete_points(gone), gone, removed=True)
-            for key in gone:
-                self._park(key, False)
+                self.shard.remove(gone)
+            self._unpark(gone)
 
     def declare(self, name: str, kind: FieldType) -> None:
         params = index_params(kind)
@@ -111,11 +116,13 @@ class Items:
             if path.startswith("attributes."):
                 self.shard.index(path, held.params)
 
-    def _write(self, operation: Any, ids: Sequence[Any], removed: bool = False) -> None:
-        self.shard.write(operation, ids, removed)
+    def _upsert(self, points: Sequence[q.Point]) -> None:
+        operation = q.UpdateOperation.upsert_points(list(points))
+        self.shard.write(operation, [int(point.id) for point in points])
 
     # --- reading ---------------------------------------------------------------------------------
 
+    @translated()
     def read(self, keys: Sequence[int], fields: Sequence[str] | None = None) -> dict[int, Payload]:
         wanted = PUBLIC if fields is None else _top_level(fields)
         found: dict[int, Payload] = {}
@@ -126,18 +133,18 @@ class Items:
             found.update((record.id, record.payload or {}) for record in records)
         return found
 
+    @translated()
     def vectors(self, keys: Sequence[int]) -> dict[int, Vector]:
         found: dict[int, Vector] = {}
         for part in chunks(keys, READ_CHUNK):
-            records = self.shard.read(
-                lambda shard, ids=list(part): shard.retrieve(ids, False, [TEXT])
-            )
-            for record in records:
-                row = (record.vector or {}).get(TEXT)
+            for record in self.shard.retrieve(part, False, [TEXT]):
+                held: Any = record.vector or {}
+                row = held.get(TEXT)
                 if row is not None:
-                    found[record.id] = np.asarray(row, np.float32)
+                    found[int(record.id)] = np.asarray(row, np.float32)
         return found
 
+    @translated()
     def scan(
         self, cursor: int | None, limit: int, where: Filter | None, fields: Sequence[str] | None
     ) -> tuple[list[tuple[int, Payload]], int | None]:
@@ -162,8 +169,13 @@ class Items:
         self, cursor: int | None, limit: int, where: q.Filter | None, wanted: Any
     ) -> tuple[list[Any], Any]:
         request = q.ScrollRequest(cursor, limit, where, wanted, False)
-        return self.shard.read(lambda shard: shard.scroll(request))
 
+        def scroll(shard: q.EdgeShard) -> tuple[list[Any], Any]:
+            return shard.scroll(request)
+
+        return self.shard.read(scroll)
+
+    @translated()
     def count(self, where: Filter | None) -> int:
         return self._count(where, exact=True)
 
@@ -174,6 +186,7 @@ class Items:
 
     # --- searching -------------------------------------------------------------------------------
 
+    @translated()
     def search(self, searches: Sequence[Search]) -> list[list[Hit]]:
         parked = self._parked
         ways: dict[Filter | None, _Way] = {}
@@ -222,15 +235,15 @@ class Items:
         records, _ = self._scroll(None, MAX_PARKED + 1, where, False)
         return {record.id for record in records} if len(records) <= MAX_PARKED else None
 
-    def _park(self, key: int, parked: bool) -> None:
-        if self._parked is None:
-            return
-        if not parked:
-            self._parked.discard(key)
-        elif len(self._parked) < MAX_PARKED:
+    def _park(self, key: int) -> None:
+        if self._parked is not None:
             self._parked.add(key)
-        else:
-            self._parked = None
+            if len(self._parked) > MAX_PARKED:
+                self._parked = None
+
+    def _unpark(self, keys: Iterable[int]) -> None:
+        if self._parked is not None:
+            self._parked.difference_update(keys)
 
     # --- upkeep ----------------------------------------------------------------------------------
 

@@ -20,9 +20,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import qdrant_edge as q
 
@@ -31,7 +32,7 @@ from windowshop.store.edge import optimize
 from windowshop.store.edge.files import copy_folder, read_through, replace_file, sync_folder
 
 T = TypeVar("T")
-PointId = int | str
+PointId = int | str | UUID
 
 REPLAY_CHUNK = 32
 REPLAY_ROUNDS = 50
@@ -147,6 +148,14 @@ class Shard:
                 if shard is self._shard:
                     raise
 
+    def retrieve(self, ids: Iterable[PointId], payload: Any, vectors: Any) -> list[q.Record]:
+        """The points `ids` that exist, with what is wanted of them."""
+        wanted = list(ids)
+        return self.read(lambda shard: shard.retrieve(wanted, payload, vectors))
+
+    def remove(self, ids: Collection[PointId]) -> None:
+        self.write(q.UpdateOperation.delete_points(list(ids)), ids, removed=True)
+
     def write(
         self, operation: q.UpdateOperation, ids: Collection[PointId], removed: bool = False
     ) -> None:
@@ -223,10 +232,12 @@ class Shard:
         """What a crash at this moment would leave: the log in it holds what the rest lacks."""
         for left in reversed(range(COPY_TRIES)):
             try:
-                return copy_folder(self._home, copy)
+                copy_folder(self._home, copy)
             except FileNotFoundError:  # Edge makes and drops segments of its log by itself
                 if not left:
                     raise
+            else:
+                return
 
     def _build(self, copy: Path) -> None:
         program = [sys.executable, "-P", str(optimize.__file__), str(copy), str(os.getpid())]

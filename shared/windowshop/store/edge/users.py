@@ -10,7 +10,7 @@ import qdrant_edge as q
 
 from windowshop.store import Neighbour, Sparse, StoredUser
 from windowshop.store.edge.layout import user_config
-from windowshop.store.edge.shard import Shard
+from windowshop.store.edge.shard import PointId, Shard, translated
 from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user, user_payload
 
 WRITE_CHUNK = 32
@@ -26,21 +26,20 @@ class Users:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self.shard = Shard(folder, user_config(dim), {}, str)
-        self._tails: dict[UUID, tuple[str, str]] = {}
+        self._tails: dict[PointId, tuple[str, str]] = {}
 
+    @translated()
     def read(self, keys: Sequence[str], vectors: bool) -> dict[str, StoredUser]:
         found: dict[str, StoredUser] = {}
         for part in chunks(keys, READ_CHUNK):
-            records = self.shard.read(
-                lambda shard, ids=list(part): shard.retrieve(ids, True, vectors)
-            )
-            for record in records:
+            for record in self.shard.retrieve(part, True, vectors):
                 key = str(record.id)
                 found[key] = user = stored_user(key, record.payload or {})
                 if vectors:
                     _add_vectors(user, record.vector or {})
         return found
 
+    @translated()
     def put(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
         with self.shard.lock:
             versions = self._versions([user.key for user in users])
@@ -60,18 +59,20 @@ class Users:
                 self._tails.pop(UUID(str(point.id)), None)
             return lost
 
+    @translated()
     def delete(self, keys: Sequence[str]) -> None:
         with self.shard.lock:
             gone = list(self._versions(keys))
             if gone:
-                self.shard.write(q.UpdateOperation.delete_points(gone), gone, removed=True)
+                self.shard.remove(gone)
             for key in gone:
                 self._tails.pop(UUID(key), None)
 
     def _versions(self, keys: Sequence[str]) -> dict[str, int]:
-        records = self.shard.read(lambda shard: shard.retrieve(list(keys), ["version"], False))
+        records = self.shard.retrieve(keys, ["version"], False)
         return {str(record.id): int((record.payload or {})["version"]) for record in records}
 
+    @translated()
     def neighbours(self, query: Sparse, limit: int, exclude: Sequence[str]) -> list[Neighbour]:
         near = q.SparseVector(query.indices.tolist(), query.values.tolist())
         request = q.QueryRequest(
@@ -87,12 +88,12 @@ class Users:
             if ident in tails
         ]
 
-    def _tails_of(self, idents: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+    def _tails_of(self, idents: Sequence[PointId]) -> dict[PointId, tuple[str, str]]:
         held = self._tails
         missing = [ident for ident in idents if ident not in held]
         if missing:
             with self.shard.lock:  # or a tail read before a write could be kept after it
-                records = self.shard.read(lambda shard: shard.retrieve(missing, ["tail"], False))
+                records = self.shard.retrieve(missing, ["tail"], False)
                 if len(held) + len(records) > MAX_TAILS:
                     for ident in list(held)[: MAX_TAILS // 4 + len(records)]:
                         del held[ident]
@@ -107,10 +108,13 @@ class Users:
         cursor: Any = None
         while True:
             request = q.ScrollRequest(cursor, SCAN_CHUNK, None, False, False)
-            records, cursor = self.shard.read(lambda shard, ask=request: shard.scroll(ask))
+            records, cursor = self._scroll(request)
             yield from (str(record.id) for record in records)
             if cursor is None:
                 return
+
+    def _scroll(self, request: q.ScrollRequest) -> tuple[list[q.Record], Any]:
+        return self.shard.read(lambda shard: shard.scroll(request))
 
     def wants_building(self) -> bool:
         """Whether what was removed takes as much room as what is there.
@@ -130,7 +134,7 @@ def _vectors(user: StoredUser) -> dict[str, Any]:
     return found
 
 
-def _add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
+def _add_vectors(user: StoredUser, vectors: Any) -> None:
     if TASTE in vectors:
         user.taste = np.asarray(vectors[TASTE], np.float32)
     if HISTORY in vectors:

@@ -1,4 +1,4 @@
-"""The store on a Qdrant server (1.17 or later) or Qdrant Cloud, shared by all stores of a deployment.
+"""All stores of a deployment on one Qdrant server (1.17 or later) or Qdrant Cloud.
 
 One collection of items and one of users for each model, `items-<fingerprint>` and
 `users-<fingerprint>`; the aliases `items` and `users` say which of them count. Every point carries
@@ -75,7 +75,8 @@ class ServerStore:
         """`server` is an address, or a client that is left open. `prefix` begins all names.
 
         With `fill` the server may hold another model's vectors: the items are then taken over
-        without vectors, into collections that nobody sees until `promote`. Raises Unavailable, Misconfigured (the key, or the server holds another model's vectors).
+        without vectors, into collections that nobody sees until `promote`. Raises
+        Unavailable, Misconfigured (the key, or the server holds another model's vectors).
         """
         self._model, self._dim = model, dim
         self._ours = isinstance(server, str)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import httpx
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse

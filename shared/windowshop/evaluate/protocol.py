@@ -1,0 +1,189 @@
+"""Which requests are replayed, what was known then, and what was taken next. Pure.
+
+`time`: positive events sorted by time; the split is the time at the place of 80%. A query is what
+one user took at one moment at or after it, the first ten of each user; known is what happened
+before that moment, to the millisecond. `leave-last-out`: a query is a user's last positive event;
+known is all that every user did before theirs.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowshop.errors import InvalidInput
+from windowshop.evaluate.trace import Places, Trace
+
+Protocol = Literal["time", "leave-last-out"]
+Task = Literal["all", "new"]
+
+SPLIT, VALIDATION = 0.8, 0.6
+PER_USER = 10
+MOST_QUERIES = 20_000
+
+
+class Query(NamedTuple):
+    """One request of the past: its user, its time (ms), and what was taken: distinct items, and
+    those among them that were `new` to the user. `before`: how many of the user's events were known.
+    """
+
+    user: int
+    time: int
+    truth: Places
+    new: Places
+    before: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Queries, by time, and what may be known to answer them.
+
+    `live`: everything before a query's own time; else all of `known` [events] from the start.
+    """
+
+    trace: Trace
+    queries: Sequence[Query]
+    live: bool
+    known: NDArray[np.bool_]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return ("all", "new") if self.live else ("new",)
+
+    @cached_property
+    def crowd(self) -> Places:
+        """Places of the positive events that are known, some time, by time."""
+        return np.flatnonzero(self.trace.positive & self.known)
+
+    @cached_property
+    def _own(self) -> tuple[Places, Places]:
+        user = self.trace.user[self.crowd]
+        order = np.argsort(user, kind="stable")
+        bounds = np.searchsorted(user[order], np.arange(len(self.trace.users) + 1))
+        return self.crowd[order], bounds
+
+    def until(self, time: int) -> int:
+        """How many of `crowd` are known at `time`."""
+        if not self.live:
+            return len(self.crowd)
+        return int(np.searchsorted(self.trace.time[self.crowd], time))
+
+    def own(self, user: int, time: int) -> Places:
+        """Places of a user's positive events that are known at `time`, in order."""
+        order, bounds = self._own
+        places: Places = order[bounds[user] : bounds[user + 1]]
+        if self.live:
+            places = places[: np.searchsorted(self.trace.time[places], time)]
+        return places
+
+    def seen(self, query: Query) -> Places:
+        """Items for which the query's user has any known event but impression."""
+        return seen(self.trace, query.user, query.before)
+
+    def history(self, query: Query) -> int:
+        """How many known events the query's user has, impressions apart."""
+        return int(self.trace.counts[self.trace.of(query.user)[: query.before]].sum())
+
+
+def seen(trace: Trace, user: int, before: int) -> Places:
+    """Items on which the user's first `before` events are, impressions apart; each once, sorted."""
+    places = trace.of(user)[:before]
+    return np.unique(trace.item[places[trace.counts[places]]])
+
+
+def trial_of(trace: Trace, protocol: Protocol, most: int | None, seed: int) -> Trial:
+    """The test: what figures are quoted for. Raises InvalidInput where there is none."""
+    if protocol == "time":
+        return by_time(trace, SPLIT, 1.0, MOST_QUERIES if most is None else most, seed)
+    return leave_last_out(trace, 1, most, seed)
+
+
+def validation_of(trace: Trace, protocol: Protocol, most: int | None, seed: int) -> Trial:
+    """What settings may be chosen by: nothing in it is part of the test."""
+    if protocol == "time":
+        return by_time(trace, VALIDATION, SPLIT, most, seed)
+    return leave_last_out(trace, 2, most, seed)
+
+
+def by_time(trace: Trace, begin: float, end: float, most: int | None, seed: int) -> Trial:
+    """Queries from the share `begin` of the positive events to the share `end`."""
+    positive = _positive(trace)
+    times = trace.time[positive]
+    starts = int(times[int(begin * len(times))])
+    ends = int(times[int(end * len(times))]) if end < 1 else int(times[-1]) + 1
+    if starts == times[0]:
+        raise InvalidInput(
+            "nothing comes before the split: these events carry no times, or all the same; "
+            "use --protocol leave-last-out"
+        )
+    chosen = positive[(times >= starts) & (times < ends)]
+    order = np.lexsort((trace.time[chosen], trace.user[chosen]))
+    queries: list[Query] = []
+    for user, own in _runs(trace.user[chosen[order]], chosen[order]):
+        groups = list(_runs(trace.time[own], own))[:PER_USER]
+        queries += [_taken(trace, user, time, group) for time, group in groups]
+    if not queries:
+        raise InvalidInput(f"no positive events between {begin:.0%} and {end:.0%} of the time")
+    return _trial(trace, queries, most, seed, live=True, known=trace.time < ends)
+
+
+def leave_last_out(trace: Trace, last: int, most: int | None, seed: int) -> Trial:
+    """Queries are the users' last positive events (`last` 2: the last but one)."""
+    positive = _positive(trace)
+    known = np.ones(len(trace), np.bool_)
+    queries: list[Query] = []
+    order = positive[np.argsort(trace.user[positive], kind="stable")]
+    for user, own in _runs(trace.user[order], order):
+        places = trace.of(user)
+        if len(own) < last:
+            known[places[np.searchsorted(places, own[0]) :]] = False
+            continue
+        before = int(np.searchsorted(places, own[-last]))
+        known[places[before:]] = False
+        truth = trace.item[own[-last:][:1]].astype(np.intp)
+        new = np.setdiff1d(truth, seen(trace, user, before))
+        queries.append(Query(user, int(trace.time[own[-last]]), truth, new, before))
+    return _trial(trace, queries, most, seed, live=False, known=known)
+
+
+def _positive(trace: Trace) -> Places:
+    positive = np.flatnonzero(trace.positive)
+    if not len(positive):
+        raise InvalidInput(
+            "there is nothing to replay: no purchases, likes or ratings of four stars, "
+            "and no views or clicks either"
+        )
+    return positive
+
+
+def _runs(labels: NDArray[np.integer], places: Places) -> Iterator[tuple[int, Places]]:
+    """The places of each run of equal labels [n], with the label."""
+    cuts = np.flatnonzero(np.diff(labels)) + 1
+    for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(labels)], strict=True):
+        yield int(labels[start]), places[start:stop]
+
+
+def _taken(trace: Trace, user: int, time: int, group: Places) -> Query:
+    truth = np.unique(trace.item[group]).astype(np.intp)
+    before = int(np.searchsorted(trace.time[trace.of(user)], time))
+    return Query(user, time, truth, np.setdiff1d(truth, seen(trace, user, before)), before)
+
+
+def _trial(
+    trace: Trace,
+    queries: list[Query],
+    most: int | None,
+    seed: int,
+    *,
+    live: bool,
+    known: NDArray[np.bool_],
+) -> Trial:
+    """`queries` come by user id, then time: the list that the sample is drawn from."""
+    if most is not None and most < len(queries):
+        queries = random.Random(seed).sample(queries, most)  # noqa: S311 - no secret
+    queries.sort(key=lambda query: (query.time, query.user))
+    return Trial(trace, queries, live, known)
