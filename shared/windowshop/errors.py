@@ -3,7 +3,9 @@
 WindowshopError
 ├── InvalidInput     the caller's data cannot be used; never retried          422, dead letter
 │   ├── NotFound     what was asked for does not exist                        404
-│   └── TooLarge     more than a limit allows                                 413
+│   ├── TooLarge     more than a limit allows                                 413
+│   ├── Unauthorized nothing, or nothing genuine, says who is calling         401
+│   └── Forbidden    it is known who is calling, and that is not enough       403
 ├── NotReady         the state does not allow it yet (or any more); retried   409
 ├── Unavailable      a dependency failed; retried with back-off               503, or degraded
 └── Misconfigured    a setting is wrong; fails at start, naming it            500
@@ -53,6 +55,20 @@ class TooLarge(InvalidInput):
 
     code = "too_large"
     status = 413
+
+
+class Unauthorized(InvalidInput):
+    """Nothing says who is calling, or what says it is not genuine or no longer valid."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(InvalidInput):
+    """It is known who is calling, and that is not enough for this."""
+
+    code = "forbidden"
+    status = 403
 
 
 class NotReady(WindowshopError):

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeGuard, get_args
 import jwt
 from jwt.types import Options
 
-from windowshop.errors import InvalidInput
+from windowshop.errors import InvalidInput, Unauthorized
 from windowshop.records import MAX_ID
 
 Role = Literal["secret", "publishable"]
@@ -35,20 +35,6 @@ _ONLY_THE_SIGNATURE: Options = {
     "verify_sub": False,
     "verify_jti": False,
 }
-
-
-class Unauthorized(InvalidInput):
-    """Nothing says who is calling, or what says it is not genuine or no longer valid."""
-
-    code = "unauthorized"
-    status = 401
-
-
-class Forbidden(InvalidInput):
-    """It is known who is calling, and that is not enough for this."""
-
-    code = "forbidden"
-    status = 403
 
 
 @dataclass(frozen=True, slots=True)

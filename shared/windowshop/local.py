@@ -16,8 +16,8 @@ from windowshop.errors import Unavailable, WindowshopError
 from windowshop.log import EventRow
 from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import log
-from windowshop.recording import Recorded
-from windowshop.records import Event, Rejection
+from windowshop.recording import Recorded, Taken
+from windowshop.records import Event
 from windowshop.settings import Settings, load_settings
 from windowshop.shop import Shop
 from windowshop.store.edge import EdgeStore
@@ -97,10 +97,8 @@ class EventQueue:
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
-    async def submit(
-        self, tenant: str, events: Sequence[Event], received_ms: int
-    ) -> list[Rejection]:
-        """Have events logged; returns, once they are on disk, those that were not taken."""
+    async def submit(self, tenant: str, events: Sequence[Event], received_ms: int) -> Taken:
+        """Have events logged; returns once they are on disk. Raises Unavailable."""
         if self._depth + len(events) > MAX_WAITING:
             raise Unavailable("too many events are waiting to be written; send them again shortly")
         rows, rejected = recording.rows_of(self._shop.world, tenant, events, received_ms)
@@ -110,10 +108,11 @@ class EventQueue:
             self._depth += len(rows)
             self._waiting.put(waiting)
             try:
-                await waiting.done
+                recorded = await waiting.done
             finally:
                 self._depth -= len(rows)
-        return rejected
+            return Taken(rejected, recorded.unknown_items)
+        return Taken(rejected)
 
     def close(self) -> None:
         """Write and fold what waits, then end."""

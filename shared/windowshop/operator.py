@@ -81,6 +81,11 @@ def put_items(shop: Shop, args: Json) -> Json:
     }
 
 
+def waiting(shop: Shop, args: Json) -> Json:
+    """How many items wait for a vector."""
+    return {"items": len(shop.world.store.waiting(args["store"], MOST_WAITING))}
+
+
 def embed(shop: Shop, args: Json) -> Json:
     """Up to `limit` of the items that wait for a vector; 0 when none does."""
     done = shop.embed_waiting(args["store"], args["limit"], args.get("progress"))
@@ -293,9 +298,9 @@ def _of_store(shop: Shop, store: str) -> Json:
 VERBS: Mapping[str, Verb] = {
     verb.__name__: verb
     for verb in (
-        put_items, embed, delete_items, item_ids, fields, add_field, now, record, unfolded, fold,
-        rebuild, recommend, export, forget, create_key, keys, revoke_key, signing_secret,
-        letters, letter, retry_letter, model, status,
+        put_items, waiting, embed, delete_items, item_ids, fields, add_field, now, record,
+        unfolded, fold, rebuild, recommend, export, forget, create_key, keys, revoke_key,
+        signing_secret, letters, letter, retry_letter, model, status,
     )
 }  # fmt: skip
 

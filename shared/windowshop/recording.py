@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from windowshop.errors import Flaw, InvalidInput
 from windowshop.folding import fold
@@ -10,6 +11,13 @@ from windowshop.records import Event, Rejection, user_name
 from windowshop.world import Tenant, World
 
 AHEAD_MS = 24 * 3_600_000
+
+
+class Taken(NamedTuple):
+    """What a queue says of events: those not taken, and how many name an item not known yet."""
+
+    rejected: Sequence[Rejection]
+    unknown_items: int = 0
 
 
 @dataclass(slots=True)

@@ -88,7 +88,12 @@ def local_sources(ask: Ask) -> list[Source]:
 def habit(ask: Ask) -> Source:
     """The user's own items by decayed frequency."""
     half_life = float(ask.world.blend["habit_half_life"])
-    keys, scores, *_ = profiles.habit(ask.profile, ask.now, half_life)
+    found = profiles.habit(ask.profile, ask.now, half_life)
+    # One look at a thing is no habit, and only what was bought can be bought again.
+    again = found.counts > 1 if found.basis == "weak" else found.counts > 0
+    if ask.request.scenario == "buy_again" and found.basis != "purchase":
+        again[:] = False
+    keys, scores = found.keys[again], found.scores[again]
     best = np.argsort(-scores, kind="stable")[: max(OWN, ask.request.limit * 3)]
     # The root keeps the one staple from drowning everything else bought now and then.
     return Source("habit", keys[best], np.sqrt(scores[best]))

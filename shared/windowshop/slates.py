@@ -33,12 +33,22 @@ from windowshop.world import Tenant, World
 FIELDS = (*ITEM_FIELDS, "embedded_at")
 
 
-def recommend(world: World, name: str, request: Request, exclude: Collection[str] = ()) -> Slate:
+Held = dict[str, tuple[Profile, Tastes]]
+"""The profiles that a batch has read, by user: all its slates count the same events."""
+
+
+def recommend(
+    world: World,
+    name: str,
+    request: Request,
+    exclude: Collection[str] = (),
+    held: Held | None = None,
+) -> Slate:
     """Answer one request. Raises InvalidInput; what fails behind it degrades the slate instead."""
     tenant = world.tenant(name)
     _check_fields(request)
     now = world.now(tenant)
-    ask, degraded = _ask(world, tenant, request, now)
+    ask, degraded = _ask(world, tenant, request, now, {} if held is None else held)
     desk = Desk(ask, Rules.read(ask, _Placeholders(ask)), frozenset(exclude))
     try:
         pool = score(ask)
@@ -79,8 +89,9 @@ def recommend_batch(world: World, name: str, batch: Batch) -> list[Slate]:
     """Several slates; with `dedupe` later ones skip items of earlier ones."""
     slates: list[Slate] = []
     shown: set[str] = set()
+    held: Held = {}
     for request in batch.requests:
-        slate = recommend(world, name, request, shown if batch.dedupe else ())
+        slate = recommend(world, name, request, shown if batch.dedupe else (), held)
         shown.update(item.item_id for item in slate.items)
         slates.append(slate)
     return slates
@@ -89,13 +100,17 @@ def recommend_batch(world: World, name: str, batch: Batch) -> list[Slate]:
 # --- what is asked ------------------------------------------------------------------------
 
 
-def _ask(world: World, tenant: Tenant, request: Request, now: int) -> tuple[Ask, Degraded | None]:
+def _ask(
+    world: World, tenant: Tenant, request: Request, now: int, held: Held
+) -> tuple[Ask, Degraded | None]:
     degraded = None
     profile, tastes, keys = Profile.EMPTY, Tastes.EMPTY, []
     user = user_name(request.user_id, request.anonymous_id)
     try:
         if user is not None:
-            profile, tastes = read_profile(world, tenant, user)
+            if user not in held:
+                held[user] = read_profile(world, tenant, user)
+            profile, tastes = held[user]
             keys = [
                 user_key(tenant.name, u) for u in (user, *world.log.links_of(tenant.name, user))
             ]

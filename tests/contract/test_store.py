@@ -17,6 +17,7 @@ from windowshop.filters import NOTHING, And, AnyOf, Exists, NoneOf, Not, Or, Ran
 from windowshop.records import item_key, user_key
 from windowshop.store import Search, Sparse, StoredUser
 from windowshop.store.edge import EdgeStore
+from windowshop.store.edge import items as edge_items
 from windowshop.store.schema import fingerprint
 
 # The client's own memory has no payload indexes and searches exactly, and says so.
@@ -80,7 +81,7 @@ class Server:
 
 
 def make_world(name, folder):
-    if name == "edge":
+    if name.startswith("edge"):
         return Edge(folder)
     qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[server]")
     if name == "memory":
@@ -358,9 +359,15 @@ FILTERS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["edge", "memory", "server"], scope="module")
+@pytest.fixture(params=["edge", "edge indexed", "memory", "server"], scope="module")
 def filtered(request, tmp_path_factory):
     """A store with a small catalogue of everything that filters speak of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge_items, "INDEX_PAYLOAD_FROM", 0 if "indexed" in request.param else 1_000)
+        yield from _filtered(request, tmp_path_factory)
+
+
+def _filtered(request, tmp_path_factory):
     world = make_world(request.param, tmp_path_factory.mktemp("store"))
     store = world.open()
     for name, kind in DECLARED.items():

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from windowshop import serving
 from windowshop.cli import app
 from windowshop.local import open_shop
+from windowshop.records import Item
 
 ITEMS = """item_id,title,category,brand,price,colour
 milk,Organic Milk,Dairy > Milk,Acme,1.99,white
@@ -101,6 +102,13 @@ def copy_or_link(source: str, target: str) -> None:
 
 
 @pytest.fixture
+def bare(template: Path, home: Path) -> Path:
+    """A home with nothing in it but the model, built."""
+    shutil.copytree(template / "models", home / "models", copy_function=copy_or_link)
+    return home
+
+
+@pytest.fixture
 def shop(template: Path, home: Path) -> Path:
     """A home of one's own with five items and five events."""
     shutil.copytree(template, home, copy_function=copy_or_link)
@@ -173,11 +181,11 @@ def running(shop: Path) -> Iterator[tuple[Path, str]]:
 # --- ingest --------------------------------------------------------------------------------------
 
 
-def test_ingest_counts_what_became_of_every_row(home: Path, items: Path) -> None:
+def test_ingest_counts_what_became_of_every_row(bare: Path, items: Path) -> None:
     items.write_text(
         ITEMS + ",No Id,,,,\nmilk,Oat Milk,Dairy,Acme,2,white\nx,X,,,cheap,\n", "utf-8"
     )
-    ran = run("ingest", items, "--json", home=home)
+    ran = run("ingest", items, "--json", home=bare)
     assert ran.code == 0
     counts = ran.json
     report = Path(counts.pop("report"))
@@ -237,10 +245,10 @@ def test_a_deleted_row_removes_its_item(shop: Path, tmp_path: Path) -> None:
     )
 
 
-def test_strict_makes_rejected_rows_unusable_input(home: Path, items: Path) -> None:
+def test_strict_makes_rejected_rows_unusable_input(bare: Path, items: Path) -> None:
     items.write_text(ITEMS + ",No Id,,,,\n", "utf-8")
-    assert run("ingest", items, home=home).code == 0
-    assert run("ingest", items, "--strict", home=home).code == 2
+    assert run("ingest", items, home=bare).code == 0
+    assert run("ingest", items, "--strict", home=bare).code == 2
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "a,b\n1,2\n", "\x00\x01\x02"])
@@ -279,19 +287,19 @@ def test_unknown_files_and_broken_mappings_are_wrong_usage(
         assert not home.exists()
 
 
-def test_a_mapping_declares_what_is_filterable(home: Path, tmp_path: Path, items: Path) -> None:
+def test_a_mapping_declares_what_is_filterable(bare: Path, tmp_path: Path, items: Path) -> None:
     mapping = tmp_path / "mapping.toml"
     mapping.write_text('[filterable]\ncolour = "keyword"\n', "utf-8")
-    assert run("ingest", items, "--mapping", mapping, home=home).code == 0
-    assert run("fields", "list", "--json", home=home).json == {"fields": {"colour": "keyword"}}
-    ran = run("recommend", "--filters", '{"attributes.colour": "red"}', "--json", home=home)
+    assert run("ingest", items, "--mapping", mapping, home=bare).code == 0
+    assert run("fields", "list", "--json", home=bare).json == {"fields": {"colour": "keyword"}}
+    ran = run("recommend", "--filters", '{"attributes.colour": "red"}', "--json", home=bare)
     assert [item["item_id"] for item in ran.json["items"]] == ["dogfood"]
 
 
-def test_chinese_texts_and_an_english_model_give_a_warning(home: Path, tmp_path: Path) -> None:
+def test_chinese_texts_and_an_english_model_give_a_warning(bare: Path, tmp_path: Path) -> None:
     file = tmp_path / "cosmetics.csv"
     file.write_text("商品编号,商品名称\n1,玫瑰保湿面霜\n2,洗发水\n", "gb18030")
-    ran = run("ingest", file, home=home)
+    ran = run("ingest", file, home=bare)
     assert ran.code == 0
     assert "English" in ran.err
 
@@ -299,10 +307,10 @@ def test_chinese_texts_and_an_english_model_give_a_warning(home: Path, tmp_path:
 # --- record --------------------------------------------------------------------------------------
 
 
-def test_record_counts_what_became_of_every_event(home: Path, items: Path, events: Path) -> None:
-    run("ingest", items, home=home)
+def test_record_counts_what_became_of_every_event(bare: Path, items: Path, events: Path) -> None:
+    run("ingest", items, home=bare)
     events.write_text(EVENTS + "fly,ann,milk,2026-01-01T10:00:00Z,e9\n", "utf-8")
-    counts = run("record", events, "--json", home=home).json
+    counts = run("record", events, "--json", home=bare).json
     assert Path(counts.pop("report")).exists()
     assert counts.pop("seconds") >= 0
     assert counts == {
@@ -345,6 +353,27 @@ def test_stores_in_one_home_and_two_homes_do_not_meet(
     run("record", events, home=second)
     run("forget", "ann", home=second)
     assert len(run("export", "ann", home=shop).json["events"]) == 2
+
+
+def test_what_a_killed_ingest_left_unembedded_is_embedded_by_the_next(
+    shop: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "more.csv"
+    file.write_text("item_id,title\nrice,Basmati Rice\n", "utf-8")
+    opened = open_shop(shop)
+    opened.put_items("default", [Item(item_id="rice", title="Basmati Rice")])
+    opened.close()
+    counts = run("ingest", file, "--json", home=shop).json
+    assert (counts["unchanged"], counts["embedded"]) == (1, 1)
+
+
+def test_events_of_a_file_that_breaks_off_are_not_recorded(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "events.json"
+    row = '{"kind": "view", "user_id": "eve", "item_id": "milk"}'
+    file.write_text("[" + ",\n".join([row] * 50) + ",", "utf-8")
+    ran = run("record", file, home=shop)
+    assert ran.code == 2
+    assert run("export", "eve", home=shop).json["events"] == []
 
 
 # --- slates and users ----------------------------------------------------------------------------
@@ -412,25 +441,25 @@ def test_fields_are_declared_once_and_for_one_kind(shop: Path) -> None:
     assert run("fields", "add", "size", "colourful", home=shop).code == 2
 
 
-def test_a_key_is_shown_once(home: Path) -> None:
-    made = run("keys", "create", "--role", "secret", "--note", "till", "--json", home=home).json
+def test_a_key_is_shown_once(bare: Path) -> None:
+    made = run("keys", "create", "--role", "secret", "--note", "till", "--json", home=bare).json
     assert made["key"].startswith("ws_secret_")
-    listed = run("keys", "list", "--json", home=home)
+    listed = run("keys", "list", "--json", home=bare)
     assert made["key"] not in listed.out
     assert [(key["id"], key["role"], key["note"]) for key in listed.json["keys"]] == [
         (made["id"], "secret", "till")
     ]
     assert listed.json["keys"][0]["revoked_at"] is None
-    assert run("keys", "revoke", made["id"], home=home).code == 0
-    assert run("keys", "list", "--json", home=home).json["keys"][0]["revoked_at"]
-    assert run("keys", "revoke", "nobody", home=home).code == 2
-    assert run("keys", "create", "--role", "king", home=home).code == 2
+    assert run("keys", "revoke", made["id"], home=bare).code == 0
+    assert run("keys", "list", "--json", home=bare).json["keys"][0]["revoked_at"]
+    assert run("keys", "revoke", "nobody", home=bare).code == 2
+    assert run("keys", "create", "--role", "king", home=bare).code == 2
 
 
-def test_the_signing_secret_stays_the_same(home: Path) -> None:
-    first = run("keys", "signing-secret", "--json", home=home).json
+def test_the_signing_secret_stays_the_same(bare: Path) -> None:
+    first = run("keys", "signing-secret", "--json", home=bare).json
     assert len(first["signing_secret"]) == 64
-    assert run("keys", "signing-secret", "--json", home=home).json == first
+    assert run("keys", "signing-secret", "--json", home=bare).json == first
 
 
 def test_dead_letters_are_listed_shown_and_retried(shop: Path) -> None:

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windowshop.errors import InvalidInput
+from windowshop.errors import InvalidInput, Unauthorized
 from windowshop.keys import (
     LEEWAY_S,
     PREFIX,
     ROLES,
-    Unauthorized,
     digest_of,
     is_genuine,
     make_key,

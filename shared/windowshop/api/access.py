@@ -10,17 +10,8 @@ from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
 
-from windowshop.errors import Flaw, InvalidInput
-from windowshop.keys import (
-    MAX_KEY,
-    Forbidden,
-    Key,
-    Role,
-    Unauthorized,
-    digest_of,
-    is_genuine,
-    read_user_token,
-)
+from windowshop.errors import Flaw, Forbidden, InvalidInput, Unauthorized
+from windowshop.keys import MAX_KEY, Key, Role, digest_of, is_genuine, read_user_token
 
 DEFAULT_STORE = "default"
 STORE_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)

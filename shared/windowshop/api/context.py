@@ -9,16 +9,15 @@ from starlette.responses import Response
 
 from windowshop.api.access import Access
 from windowshop.api.work import Threads
-from windowshop.records import Event, Rejection
+from windowshop.recording import Taken
+from windowshop.records import Event
 from windowshop.shop import Shop
 
 
 class EventQueue(Protocol):
     """Where checked events go: the group commit of one process, or a queue on AWS."""
 
-    async def submit(
-        self, tenant: str, events: Sequence[Event], received_ms: int
-    ) -> Sequence[Rejection]:
+    async def submit(self, tenant: str, events: Sequence[Event], received_ms: int) -> Taken:
         """Returns when the events are durable, with those that were not taken.
 
         Raises Unavailable when they could not be made durable.

@@ -19,8 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from windowshop.api.access import Access, Headers
 from windowshop.api.problems import answer
-from windowshop.errors import Misconfigured
-from windowshop.keys import Forbidden
+from windowshop.errors import Forbidden, Misconfigured
 from windowshop.logs import log
 from windowshop.records import new_id
 

@@ -12,7 +12,7 @@ from windowshop.api.openapi import described
 from windowshop.api.routes_slates import raw_user
 from windowshop.api.shapes import Events
 from windowshop.api.wire import JSON, read_body, read_each
-from windowshop.records import Event, Receipt, Rejection, read
+from windowshop.records import Event, EventsReceipt, Rejection, read
 
 TEXT = "text/plain"
 KEY_PARAMETER = {
@@ -31,7 +31,7 @@ def routes(app: FastAPI, context: Context) -> None:
             "events",
             "Record events",
             body=Events,
-            answer=Receipt,
+            answer=EventsReceipt,
             status=202,
             types=(JSON, TEXT),
             parameters=[KEY_PARAMETER],
@@ -46,17 +46,22 @@ def routes(app: FastAPI, context: Context) -> None:
             _refuse_raw_users(sent)
         events, places, rejected = read_each(Event, sent)
         _resolve(context, caller, events)
+        unknown = 0
         if events:
-            refused = await context.events.submit(caller.store, events, context.access.clock())
-            rejected += [one.model_copy(update={"index": places[one.index]}) for one in refused]
-        return receipt(len(sent), rejected)
+            taken = await context.events.submit(caller.store, events, context.access.clock())
+            rejected += [
+                one.model_copy(update={"index": places[one.index]}) for one in taken.rejected
+            ]
+            unknown = taken.unknown_items
+        more = {"unknown_items": unknown} if unknown else {}
+        return receipt(len(sent), rejected, **more)
 
 
-def receipt(sent: int, rejected: list[Rejection]) -> Response:
+def receipt(sent: int, rejected: list[Rejection], **more: int) -> Response:
     """The answer to a list of writes."""
     rejected.sort(key=lambda one: one.index)
     listed = [{"index": one.index, "code": one.code, "detail": one.detail} for one in rejected]
-    return json_answer({"accepted": sent - len(rejected), "rejected": listed}, 202)
+    return json_answer({"accepted": sent - len(rejected), "rejected": listed, **more}, 202)
 
 
 def _refuse_raw_users(sent: list[Any]) -> None:

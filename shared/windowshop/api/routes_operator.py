@@ -13,8 +13,7 @@ from windowshop.api.context import json_answer
 from windowshop.api.door import is_loopback
 from windowshop.api.wire import read_body
 from windowshop.api.work import Threads
-from windowshop.errors import InvalidInput, NotFound
-from windowshop.keys import Forbidden, Unauthorized
+from windowshop.errors import Forbidden, InvalidInput, NotFound, Unauthorized
 
 MAX_BODY = 64 << 20  # a chunk of items whole, from a process that could write the files as well
 Verb = Callable[[dict[str, Any]], dict[str, Any]]

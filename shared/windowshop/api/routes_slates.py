@@ -10,8 +10,7 @@ from windowshop.api.context import Context
 from windowshop.api.openapi import described
 from windowshop.api.shapes import Slates
 from windowshop.api.wire import read_body
-from windowshop.errors import Flaw
-from windowshop.keys import Forbidden
+from windowshop.errors import Flaw, Forbidden
 from windowshop.records import Batch, RecentEvent, Request, Slate, read
 
 _SLATE = TypeAdapter(Slate)

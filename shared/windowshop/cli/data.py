@@ -32,12 +32,13 @@ def ingest(
     debug: Debug = False,
 ) -> None:
     """Items from files into the catalogue; they are searchable when it ends."""
-    from windowshop.cli import load
+    from windowshop.cli import ingest as ingesting
+    from windowshop.cli import sources
 
-    read = load.mapping_of(mapping)
-    sources = load.item_sources(files, read)
+    read = sources.mapping_of(mapping)
+    opened = sources.item_sources(files, read)
     with shop_at(home, store, create=True) as place:
-        counts = load.ingest(place, sources, read, full, _now_ms())
+        counts = ingesting.ingest(place, opened, read, full, _now_ms())
     _finish(counts, as_json, strict)
 
 
@@ -51,11 +52,12 @@ def record(
     debug: Debug = False,
 ) -> None:
     """Events from files into the log and the users' profiles."""
-    from windowshop.cli import load
+    from windowshop.cli import record as recording
+    from windowshop.cli import sources
 
-    sources = load.event_sources(files, load.mapping_of(mapping))
+    opened = sources.event_sources(files, sources.mapping_of(mapping))
     with shop_at(home, store, create=True) as place:
-        counts = load.record(place, sources, _now_ms())
+        counts = recording.record(place, opened, _now_ms())
     _finish(counts, as_json, strict)
 
 

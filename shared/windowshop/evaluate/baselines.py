@@ -5,7 +5,7 @@ exactly what the product knows: a method that looks at other users does so as of
 Items with a score of 0 are not proposed; a list that is not full then is filled with what is popular.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ DAY_MS = 86_400_000.0
 FOR_EVER = float("inf")
 BATCH = 64
 """Queries whose scores are computed in one product."""
+HEAD = 100
+"""Items that are sorted at first: mostly enough, also without those that the user has seen."""
+NOTHING: Places = np.empty(0, np.intp)
 
 Method = Callable[[Trial], Iterator[Floats]]
 """Scores [items] >= 0 for each query of a trial; an array is the caller's only until the next."""
@@ -41,34 +44,48 @@ def lists_of(trial: Trial, method: Method, fill: Method) -> dict[Task, Lists]:
     without what the user has seen.
     """
     count = len(trial.queries)
+    barred = np.zeros(len(trial.trace.items), np.bool_)
     lists: dict[Task, Lists] = {task: np.full((count, TOP), -1, np.intp) for task in trial.tasks}
     pairs = zip(trial.queries, method(trial), fill(trial), strict=True)
     for row, (query, scores, others) in enumerate(pairs):
+        ranking, spare = Ranking(scores), Ranking(others)
         for task, found in lists.items():
-            barred = trial.seen(query) if task == "new" else np.empty(0, np.intp)
-            found[row] = top(scores, others, barred)
+            seen = trial.seen(query) if task == "new" else NOTHING
+            barred[seen] = True
+            best = ranking.best(barred)
+            if len(best) < TOP:
+                barred[best] = True
+                more = spare.best(barred)[: TOP - len(best)]
+                barred[best] = False
+                best = np.concatenate((best, more))
+            barred[seen] = False
+            found[row, : len(best)] = best
     return lists
 
 
-def top(scores: Floats, fill: Floats, barred: Places) -> Places:
-    """The best TOP items, -1 where there are no more; of equal scores the first items."""
-    chosen = _best(scores, barred)
-    if len(chosen) < TOP:
-        others = _best(fill, np.concatenate((barred, chosen)))
-        chosen = np.concatenate((chosen, others))[:TOP]
-    return np.pad(chosen, (0, TOP - len(chosen)), constant_values=-1)
+class Ranking:
+    """Items by falling score, of equal ones the first; those that score 0 are left out."""
 
+    def __init__(self, scores: Floats) -> None:
+        self._scores = scores
+        self._head, self._whole = NOTHING, False
 
-def _best(scores: Floats, barred: Places) -> Places:
-    if len(barred):
-        scores = scores.copy()
-        scores[barred] = 0
-    if len(scores) > TOP:
-        least = np.partition(scores, len(scores) - TOP)[len(scores) - TOP]
-        some = np.flatnonzero(scores >= least) if least > 0 else np.flatnonzero(scores)
-    else:
-        some = np.flatnonzero(scores)
-    return some[np.argsort(-scores[some], kind="stable")][:TOP]
+    def best(self, barred: NDArray[np.bool_]) -> Places:
+        """The first TOP that are not barred [items]."""
+        best = self._head[~barred[self._head]]
+        if len(best) < TOP and not self._whole:
+            self._sort(HEAD if not len(self._head) else None)
+            return self.best(barred)
+        return best[:TOP]
+
+    def _sort(self, most: int | None) -> None:
+        some = np.flatnonzero(self._scores)
+        values = self._scores[some]
+        if most is not None and len(some) > most:
+            some = some[values >= np.partition(values, len(some) - most)[len(some) - most]]
+        else:
+            self._whole = True
+        self._head = some[np.argsort(-self._scores[some], kind="stable")]
 
 
 # --- popularity and habit ------------------------------------------------------------------------

@@ -131,12 +131,15 @@ def compete(
 def _entry(
     some: Sequence[Candidate], test: Trial, validation: Trial | None, fill: Method, cpu: Now
 ) -> Entry:
-    chosen = {task: some[0] for task in test.tasks}
+    chosen = dict.fromkeys(test.tasks, some[0])
     if validation is not None and len(some) > 1:
         scored = [(one, _quality(one, validation, fill)) for one in some]
         chosen = {task: max(scored, key=lambda s: s[1][task])[0] for task in test.tasks}
     begin = cpu()
-    made = {one.about: lists_of(test, one.method, fill) for one in {c.about: c for c in chosen.values()}.values()}
+    made = {
+        one.about: lists_of(test, one.method, fill)
+        for one in {c.about: c for c in chosen.values()}.values()
+    }
     spent = (cpu() - begin) * 1000 / (len(test.queries) * len(test.tasks) * len(made))
     return Entry(
         {task: made[one.about][task] for task, one in chosen.items()},
@@ -158,9 +161,7 @@ def _quality(one: Candidate, validation: Trial, fill: Method) -> dict[Task, floa
     return found
 
 
-def asked(
-    trial: Trial, task: Task
-) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
+def asked(trial: Trial, task: Task) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
     """The queries that count for a task, and what was taken."""
     truths = [query.new if task == "new" else query.truth for query in trial.queries]
     rows = np.array([row for row, truth in enumerate(truths) if len(truth)], np.intp)

@@ -10,7 +10,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ Task = Literal["all", "new"]
 SPLIT, VALIDATION = 0.8, 0.6
 PER_USER = 10
 MOST_QUERIES = 20_000
+
+T = TypeVar("T")
 
 
 class Query(NamedTuple):
@@ -60,6 +63,10 @@ class Trial:
         return np.flatnonzero(self.trace.positive & self.known)
 
     @cached_property
+    def _times(self) -> NDArray[np.int64]:
+        return self.trace.time[self.crowd]
+
+    @cached_property
     def _own(self) -> tuple[Places, Places]:
         user = self.trace.user[self.crowd]
         order = np.argsort(user, kind="stable")
@@ -70,7 +77,7 @@ class Trial:
         """How many of `crowd` are known at `time`."""
         if not self.live:
             return len(self.crowd)
-        return int(np.searchsorted(self.trace.time[self.crowd], time))
+        return int(np.searchsorted(self._times, time))
 
     def own(self, user: int, time: int) -> Places:
         """Places of a user's positive events that are known at `time`, in order."""
@@ -81,7 +88,7 @@ class Trial:
         return places
 
     def seen(self, query: Query) -> Places:
-        """Items for which the query's user has any known event but impression."""
+        """Items for which the query's user has any known event but impression; some repeat."""
         return seen(self.trace, query.user, query.before)
 
     def history(self, query: Query) -> int:
@@ -90,9 +97,10 @@ class Trial:
 
 
 def seen(trace: Trace, user: int, before: int) -> Places:
-    """Items on which the user's first `before` events are, impressions apart; each once, sorted."""
+    """Items on which the user's first `before` events are, impressions apart; some repeat."""
     places = trace.of(user)[:before]
-    return np.unique(trace.item[places[trace.counts[places]]])
+    items: Places = trace.item[places[trace.counts[places]]].astype(np.intp)
+    return items
 
 
 def trial_of(trace: Trace, protocol: Protocol, most: int | None, seed: int) -> Trial:
@@ -122,32 +130,30 @@ def by_time(trace: Trace, begin: float, end: float, most: int | None, seed: int)
         )
     chosen = positive[(times >= starts) & (times < ends)]
     order = np.lexsort((trace.time[chosen], trace.user[chosen]))
-    queries: list[Query] = []
+    moments: list[tuple[int, int, Places]] = []
     for user, own in _runs(trace.user[chosen[order]], chosen[order]):
-        groups = list(_runs(trace.time[own], own))[:PER_USER]
-        queries += [_taken(trace, user, time, group) for time, group in groups]
-    if not queries:
+        groups = islice(_runs(trace.time[own], own), PER_USER)
+        moments += [(user, time, group) for time, group in groups]
+    if not moments:
         raise InvalidInput(f"no positive events between {begin:.0%} and {end:.0%} of the time")
-    return _trial(trace, queries, most, seed, live=True, known=trace.time < ends)
+    queries = [_taken(trace, *moment) for moment in _drawn(moments, most, seed)]
+    return _trial(trace, queries, live=True, known=trace.time < ends)
 
 
 def leave_last_out(trace: Trace, last: int, most: int | None, seed: int) -> Trial:
     """Queries are the users' last positive events (`last` 2: the last but one)."""
     positive = _positive(trace)
     known = np.ones(len(trace), np.bool_)
-    queries: list[Query] = []
+    targets: list[int] = []
     order = positive[np.argsort(trace.user[positive], kind="stable")]
     for user, own in _runs(trace.user[order], order):
+        place = own[max(len(own) - last, 0)]
         places = trace.of(user)
-        if len(own) < last:
-            known[places[np.searchsorted(places, own[0]) :]] = False
-            continue
-        before = int(np.searchsorted(places, own[-last]))
-        known[places[before:]] = False
-        truth = trace.item[own[-last:][:1]].astype(np.intp)
-        new = np.setdiff1d(truth, seen(trace, user, before))
-        queries.append(Query(user, int(trace.time[own[-last]]), truth, new, before))
-    return _trial(trace, queries, most, seed, live=False, known=known)
+        known[places[np.searchsorted(places, place) :]] = False
+        if len(own) >= last:
+            targets.append(int(place))
+    queries = [_missing(trace, place) for place in _drawn(targets, most, seed)]
+    return _trial(trace, queries, live=False, known=known)
 
 
 def _positive(trace: Trace) -> Places:
@@ -167,23 +173,33 @@ def _runs(labels: NDArray[np.integer], places: Places) -> Iterator[tuple[int, Pl
         yield int(labels[start]), places[start:stop]
 
 
+def _drawn(found: list[T], most: int | None, seed: int) -> list[T]:
+    """At most so many of what comes by user id, then time."""
+    if most is None or most >= len(found):
+        return found
+    return random.Random(seed).sample(found, most)  # noqa: S311 - no secret
+
+
 def _taken(trace: Trace, user: int, time: int, group: Places) -> Query:
     truth = np.unique(trace.item[group]).astype(np.intp)
     before = int(np.searchsorted(trace.time[trace.of(user)], time))
-    return Query(user, time, truth, np.setdiff1d(truth, seen(trace, user, before)), before)
+    return Query(user, time, truth, _unseen(trace, user, before, truth), before)
+
+
+def _missing(trace: Trace, place: int) -> Query:
+    user = int(trace.user[place])
+    before = int(np.searchsorted(trace.of(user), place))
+    truth = trace.item[place : place + 1].astype(np.intp)
+    new = _unseen(trace, user, before, truth)
+    return Query(user, int(trace.time[place]), truth, new, before)
+
+
+def _unseen(trace: Trace, user: int, before: int, truth: Places) -> Places:
+    return truth[~np.isin(truth, seen(trace, user, before))]
 
 
 def _trial(
-    trace: Trace,
-    queries: list[Query],
-    most: int | None,
-    seed: int,
-    *,
-    live: bool,
-    known: NDArray[np.bool_],
+    trace: Trace, queries: list[Query], *, live: bool, known: NDArray[np.bool_]
 ) -> Trial:
-    """`queries` come by user id, then time: the list that the sample is drawn from."""
-    if most is not None and most < len(queries):
-        queries = random.Random(seed).sample(queries, most)  # noqa: S311 - no secret
-    queries.sort(key=lambda query: (query.time, query.user))
-    return Trial(trace, queries, live, known)
+    ordered = sorted(queries, key=lambda query: (query.time, query.user))
+    return Trial(trace, ordered, live, known)

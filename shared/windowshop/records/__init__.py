@@ -6,6 +6,7 @@ Times are integer milliseconds since the Unix epoch inside, RFC 3339 UTC outside
 
 from windowshop.records.answers import (
     Degraded,
+    EventsReceipt,
     Reason,
     Receipt,
     Rejection,
@@ -87,6 +88,7 @@ __all__ = [
     "Context",
     "Degraded",
     "Event",
+    "EventsReceipt",
     "FilterJson",
     "Finite",
     "Id",

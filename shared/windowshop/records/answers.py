@@ -67,3 +67,11 @@ class Receipt(BaseModel):
 
     accepted: int
     rejected: list[Rejection]
+
+
+class EventsReceipt(Receipt):
+    """`unknown_items`, where there are any: accepted events of items not known yet, which count
+    from the moment the item exists.
+    """
+
+    unknown_items: int = 0

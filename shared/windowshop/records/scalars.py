@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
 )
 
 MAX_ID = 128
@@ -54,10 +55,12 @@ def parse_instant(value: object) -> int:
                 "a time is RFC 3339 with a zone (2026-11-24T08:00:00Z) or unix seconds"
             )
         try:
-            moment = datetime.fromisoformat(value.upper())
-            return round(moment.timestamp() * 1000)
+            ms = round(datetime.fromisoformat(value.upper()).timestamp() * 1000)
         except (ValueError, OverflowError):
             raise ValueError("no such date or time") from None
+        if not MIN_SECONDS * 1000 <= ms < MAX_SECONDS * 1000:
+            raise ValueError("no such date or time")
+        return ms
     if not math.isfinite(value):
         raise ValueError("must be finite")
     if abs(value) >= MAX_SECONDS:
@@ -77,15 +80,16 @@ def format_instant(ms: int) -> str:
 Instant = Annotated[
     int,
     BeforeValidator(parse_instant),
-    Field(
-        json_schema_extra={
+    WithJsonSchema(
+        {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
             "description": "RFC 3339 with a zone, or unix seconds.",
         }
     ),
 ]
 
-Scalar = Annotated[str, StringConstraints(max_length=2000)] | bool | int | Finite
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Scalar = Annotated[str, StringConstraints(max_length=2000)] | bool | Whole | Finite
 AttributeValue = (
     Scalar
     | Annotated[list[Annotated[str, StringConstraints(max_length=500)]], Field(max_length=100)]
@@ -118,6 +122,12 @@ Category = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]],
     Field(min_length=1, max_length=20),
     BeforeValidator(split_category),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}],
+            "description": "The path from the root: a list, or `a > b > c`.",
+        }
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from windowshop.errors import InvalidInput, NotFound
 from windowshop.keys import Key, make_signing_secret
+from windowshop.recording import Taken
 from windowshop.records import (
     Batch,
     Event,
@@ -237,7 +238,5 @@ class FakeQueue:
     def __init__(self, shop: FakeShop) -> None:
         self._shop = shop
 
-    async def submit(
-        self, tenant: str, events: Sequence[Event], received_ms: int
-    ) -> list[Rejection]:
-        return self._shop.record(tenant, events, received_ms).rejected
+    async def submit(self, tenant: str, events: Sequence[Event], received_ms: int) -> Taken:
+        return Taken(self._shop.record(tenant, events, received_ms).rejected)

@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from tests.integration.api.sites import Site
+from windowshop.local import wall_ms
+
 VIEW = {"kind": "view", "user_id": "u1", "item_id": "i1"}
 ULID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -165,7 +168,12 @@ def test_every_kind_of_event_is_taken_and_exported_as_sent(api, event):
     sent = {**event, "anonymous_id": "g1"}
 
     answer = api.post("/v1/events", json={"events": [sent]})
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": []})
+    assert answer.status_code == 202
+    assert answer.json() | {"unknown_items": 0} == {
+        "accepted": 1,
+        "rejected": [],
+        "unknown_items": 0,
+    }
 
     (held,) = api.post("/v1/users/export", json={"anonymous_id": "g1"}).json()["events"]
     assert held["event_id"]
@@ -293,3 +301,13 @@ def test_stores_are_apart(api, site):
     assert api.get("/v1/items/a", headers={"Windowshop-Store": other}).status_code == 404
     del api.headers["Windowshop-Store"]
     assert api.get("/readyz").json()["store"] == "default"
+
+
+def test_events_of_unknown_items_are_accepted_and_counted(real_shop):
+    shop, events = real_shop
+    api = Site(shop, events, shop.world.log, wall_ms).client()
+    rows = [{"kind": "view", "item_id": f"unheard-of-{n}", "anonymous_id": "g"} for n in range(2)]
+
+    answer = api.post("/v1/events", json={"events": rows})
+
+    assert answer.json() == {"accepted": 2, "rejected": [], "unknown_items": 2}

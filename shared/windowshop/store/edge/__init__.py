@@ -265,7 +265,8 @@ class EdgeStore:
         os.close(self._lock)
 
     def _shards(self) -> list[Shard]:
-        return [held.shard for held in (*self._items.values(), *self._users.values())]
+        held: list[Items | Users] = [*self._items.values(), *self._users.values()]
+        return [one.shard for one in held]
 
 
 def _take_lock(root: Path) -> int:

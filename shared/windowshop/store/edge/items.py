@@ -37,6 +37,8 @@ READ_CHUNK = 256
 SCAN_CHUNK = 1_000
 PUBLIC = q.PayloadSelector.Exclude(list(INTERNAL))
 MAX_PARKED = 20_000
+INDEX_PAYLOAD_FROM = 1_000
+"""Items from which filters need indexes; below, looking at every payload takes 2 ms."""
 
 CHANGED_SHARE = 0.05
 CHANGED_LEAST = 2_000
@@ -47,7 +49,9 @@ class Items:
     """What `EdgeStore` does with one store's items; see the port for what each method promises."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        self.shard = Shard(folder, item_config(dim), item_indexes(), int)
+        self.shard = Shard(folder, item_config(dim), int)
+        self._indexed = False
+        self._index_payload()
         self._parked = self._find_parked()
 
     # --- writing ---------------------------------------------------------------------------------
@@ -71,6 +75,7 @@ class Items:
             for key in writes.keys() & held.keys():
                 self.shard.write(q.UpdateOperation.overwrite_payload([key], writes[key]), [key])
             self._unpark(key for key, whole in writes.items() if whole.get("available") is True)
+            self._index_payload()
 
     @translated()
     def put_vectors(
@@ -104,17 +109,23 @@ class Items:
                 self.shard.remove(gone)
             self._unpark(gone)
 
+    def _index_payload(self) -> None:
+        """Each index costs the disk several syncs, so a store that stays small has none."""
+        if not self._indexed and self.shard.points() >= INDEX_PAYLOAD_FROM:
+            self.shard.index(item_indexes())
+            self._indexed = True
+
     def declare(self, name: str, kind: FieldType) -> None:
         params = index_params(kind)
         if params is not None:
-            self.shard.index(json_path(f"attributes.{name}"), params)
+            self.shard.index({json_path(f"attributes.{name}"): params})
 
     def index_like(self, other: "Items") -> None:
         """Create the indexes of attributes that another collection has."""
         present = other.shard.read(lambda shard: shard.info().payload_schema)
-        for path, held in present.items():
-            if path.startswith("attributes."):
-                self.shard.index(path, held.params)
+        self.shard.index(
+            {path: held.params for path, held in present.items() if path.startswith("attributes.")}
+        )
 
     def _upsert(self, points: Sequence[q.Point]) -> None:
         operation = q.UpdateOperation.upsert_points(list(points))
@@ -127,10 +138,8 @@ class Items:
         wanted = PUBLIC if fields is None else _top_level(fields)
         found: dict[int, Payload] = {}
         for part in chunks(keys, READ_CHUNK):
-            records = self.shard.read(
-                lambda shard, ids=list(part): shard.retrieve(ids, wanted, False)
-            )
-            found.update((record.id, record.payload or {}) for record in records)
+            records = self.shard.retrieve(part, wanted, False)
+            found.update((int(record.id), record.payload or {}) for record in records)
         return found
 
     @translated()

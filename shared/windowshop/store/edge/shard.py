@@ -73,17 +73,13 @@ class Shard:
     """A shard of Edge that can be replaced under its readers. Writers hold `lock`."""
 
     def __init__(
-        self,
-        folder: Path,
-        config: q.EdgeConfig,
-        indexes: Mapping[str, Any],
-        id_type: Callable[[Any], PointId],
+        self, folder: Path, config: q.EdgeConfig, id_type: Callable[[Any], PointId]
     ) -> None:
-        """Opens or creates it. `indexes` are fields and their index parameters."""
+        """Opens or creates it. `id_type` makes what Edge gives as an id what it was given."""
         self.lock = threading.RLock()
         self.folder = folder
         self._config = config
-        self._indexes = dict(indexes)
+        self._indexes: dict[str, Any] = {}
         self._id_type = id_type
         self._journal: set[PointId] | None = None
         self._child: subprocess.Popen[str] | None = None
@@ -108,20 +104,12 @@ class Shard:
         else:
             home = self._new_home()
             shard = q.EdgeShard.create(str(home), self._config)
-        self._create_indexes(shard)
-        if not name:
             shard.flush()
             replace_file(pointer, home.name)
         return home, shard
 
     def _new_home(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="g-", dir=self.folder))
-
-    def _create_indexes(self, shard: q.EdgeShard) -> None:
-        present = shard.info().payload_schema
-        for field, params in self._indexes.items():
-            if field not in present:
-                shard.update(q.UpdateOperation.create_field_index(field, params))
 
     def _read_state(self) -> tuple[int, int]:
         """Points written and removed since the last build; all of them after a crash."""
@@ -170,11 +158,18 @@ class Shard:
             if self._unflushed >= FLUSH_EVERY:
                 self.flush()
 
-    def index(self, field: str, params: Any) -> None:
-        """Create an index on a payload field unless it is there."""
+    def index(self, fields: Mapping[str, Any]) -> None:
+        """Create the indexes {payload field: parameters} that are not there yet."""
         with self.lock:
-            self._indexes[field] = params
-            self.read(self._create_indexes)
+            self._indexes |= fields
+            self._create_indexes(self._shard)
+
+    def _create_indexes(self, shard: q.EdgeShard) -> None:
+        with translated():
+            present = shard.info().payload_schema
+            for field, params in self._indexes.items():
+                if field not in present:
+                    shard.update(q.UpdateOperation.create_field_index(field, params))
 
     def points(self) -> int:
         return self.read(lambda shard: int(shard.info().points_count))

@@ -25,7 +25,7 @@ class Users:
     """What `EdgeStore` does with one store's users; see the port for what each method promises."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        self.shard = Shard(folder, user_config(dim), {}, str)
+        self.shard = Shard(folder, user_config(dim), str)
         self._tails: dict[PointId, tuple[str, str]] = {}
 
     @translated()

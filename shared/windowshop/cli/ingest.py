@@ -1,37 +1,31 @@
-"""`ingest` and `record`: files -> rows -> verbs, with a count of what became of every row."""
+"""`ingest`: items from files into the catalogue, with a count of what became of every row."""
 
-import itertools
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from windowshop import catalog, eventfile
+import numpy as np
+import orjson
+
+from windowshop import catalog
 from windowshop.cli.command import Place
 from windowshop.cli.report import Report
 from windowshop.cli.screen import progress, say, warn
+from windowshop.cli.sources import Source
 from windowshop.columns import Mapping
-from windowshop.files import Rows, open_rows
-from windowshop.mapping import load
+from windowshop.files import Rows
 from windowshop.operator import Json
-from windowshop.records import Event, Item, item_key
+from windowshop.records import Item, item_key
 from windowshop.table import Rejected, Warned
 
 ITEMS = 1_000
-EVENTS = 10_000
-EMBED = 2_048
+CHARACTERS = 4_000_000  # of one batch: long texts and many attributes make smaller ones
+EMBED = 8_192
 SAMPLE = 500
 CJK_SHARE = 0.3
 """From this share of Chinese, Japanese or Korean texts an English encoder is the wrong one."""
-
-
-class Source(NamedTuple):
-    """A file that can be used: its rows' outcomes have begun."""
-
-    rows: Rows
-    outcomes: Iterator[Any]
 
 
 @dataclass(slots=True)
@@ -50,50 +44,6 @@ class Ingested:
     report: str = ""
 
 
-@dataclass(slots=True)
-class Loaded:
-    """What became of the events: `applied` are those that the log did not have yet."""
-
-    read: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    applied: int = 0
-    duplicates: int = 0
-    unknown_items: int = 0
-    users: int = 0
-    seconds: float = 0.0
-    report: str = ""
-
-
-def mapping_of(path: Path | None) -> Mapping:
-    """Raises InvalidInput."""
-    return Mapping.default() if path is None else load(path)
-
-
-def item_sources(paths: Sequence[Path], mapping: Mapping) -> list[Source]:
-    """Every file opened and found usable, before anything is written. Raises InvalidInput."""
-    return [
-        Source(rows, _begun(catalog.read_items(rows, mapping)))
-        for rows in [open_rows(path, mapping.options) for path in paths]
-    ]
-
-
-def event_sources(paths: Sequence[Path], mapping: Mapping) -> list[Source]:
-    """The same for events."""
-    return [
-        Source(rows, _begun(eventfile.read_events(rows, mapping, rows.content_hash)))
-        for rows in [open_rows(path, mapping.options) for path in paths]
-    ]
-
-
-def _begun(outcomes: Iterator[Any]) -> Iterator[Any]:
-    """The same outcomes; what is wrong with the file as a whole is raised now."""
-    return itertools.chain(list(itertools.islice(outcomes, 1)), outcomes)
-
-
-# --- items ---------------------------------------------------------------------------------------
-
-
 class Ingest:
     """One upload of a catalogue. Its order ranks it among uploads: an older one overwrites none."""
 
@@ -106,6 +56,7 @@ class Ingest:
         self._keys = array("q") if full else None
         self._items: list[Item] = []
         self._lines: list[int] = []
+        self._size = 0
         self._gone: list[str] = []
         self._texts: list[str] = []
 
@@ -131,6 +82,7 @@ class Ingest:
                 self.done.read += 1
                 self._items.append(outcome.item)
                 self._lines.append(outcome.line)
+                self._size += _size(outcome.item)
             elif kind is catalog.Removed:
                 self.done.read += 1
                 self.done.removed += 1
@@ -141,7 +93,7 @@ class Ingest:
                 self._report.write(file=rows.here, **outcome._asdict())
             else:
                 self._note(rows, outcome)
-            if len(self._items) == ITEMS or len(self._gone) == ITEMS:
+            if self._size >= CHARACTERS or len(self._items) + len(self._gone) >= ITEMS:
                 self._write(rows)
                 advance(rows.bytes_read - at)
                 at = rows.bytes_read
@@ -172,7 +124,7 @@ class Ingest:
                 self._keys.extend(item_key(self._place.store, item.item_id) for item in self._items)
             if len(self._texts) < SAMPLE:
                 self._texts += [item.text() for item in self._items]
-            self._items, self._lines = [], []
+            self._items, self._lines, self._size = [], [], 0
         if self._gone:
             self.done.deleted += self._delete(self._gone)
             self._gone = []
@@ -183,13 +135,14 @@ class Ingest:
 
     def _delete_missing(self) -> None:
         """--full: items that this upload did not name. Only after its last row."""
-        named = set(self._keys or ())
+        named = np.sort(np.frombuffer(self._keys or array("q"), np.int64))
         cursor: int | None = None
         with progress("Removing what is missing") as advance:
             while True:
                 page = self._place.call("item_ids", cursor=cursor)
                 ids = page["item_ids"]
-                gone = [one for one in ids if item_key(self._place.store, one) not in named]
+                keys = np.array([item_key(self._place.store, one) for one in ids], np.int64)
+                gone = [ids[at] for at in np.flatnonzero(~np.isin(keys, named)).tolist()]
                 if gone:
                     self.done.deleted += self._delete(gone)
                 advance(len(gone))
@@ -198,15 +151,27 @@ class Ingest:
                     return
 
     def _embed(self) -> None:
+        """Everything that waits, also what an upload that was cut off left behind."""
         self._warn_of_language()
-        if not self._to_embed:
-            return
-        with progress("Embedding", self._to_embed) as advance:
-            while count := self._place.call("embed", progress=None, limit=EMBED)["embedded"]:
-                self.done.embedded += count
-                advance(count)
+        waiting = self._place.call("waiting")["items"]
+        if waiting:
+            with progress("Embedding", waiting) as advance:
+                while count := self._embed_some(advance):
+                    self.done.embedded += count
         # Where the home is served its keeper may have embedded some of them.
         self.done.embedded = max(self.done.embedded, self._to_embed)
+
+    def _embed_some(self, advance: Callable[[int], None]) -> int:
+        told = 0
+
+        def tell(count: int) -> None:
+            nonlocal told
+            told += count
+            advance(count)
+
+        count: int = self._place.call("embed", progress=tell, limit=EMBED)["embedded"]
+        advance(count - told)
+        return count
 
     def _warn_of_language(self) -> None:
         if not self._texts or _cjk_share(self._texts) <= CJK_SHARE:
@@ -219,6 +184,12 @@ class Ingest:
                 '(`model = "intfloat/multilingual-e5-small"` in windowshop.toml), then '
                 "`windowshop rebuild --embed`"
             )
+
+
+def _size(item: Item) -> int:
+    """Characters of an item, about."""
+    size = 200 + len(item.title or "") + len(item.description or "")
+    return size + len(orjson.dumps(item.attributes)) if item.attributes else size
 
 
 def _cjk_share(texts: Sequence[str]) -> float:
@@ -237,91 +208,3 @@ def ingest(
     """Everything into the catalogue, searchable on return."""
     with Report(place.home, "ingest", now_ms) as report:
         return asdict(Ingest(place, report, full).run(sources, mapping))
-
-
-# --- events --------------------------------------------------------------------------------------
-
-
-class Load:
-    """One upload of events: into the log in big batches, then every user folded once."""
-
-    def __init__(self, place: Place, report: Report) -> None:
-        self.done = Loaded(report=str(report.path))
-        self._place = place
-        self._report = report
-        self._times: Json = place.call("now")
-        self._users: set[str] = set()
-
-    def run(self, sources: Sequence[Source]) -> Loaded:
-        begin = time.monotonic()
-        for rows, outcomes in sources:
-            self._report.write(file=rows.name, found=rows.about())
-            with progress(f"Recording {rows.name}", rows.bytes_total, steps=False) as advance:
-                self._read(rows, outcomes, advance)
-        self.done.users = len(self._users)
-        self._fold()
-        self.done.seconds = round(time.monotonic() - begin, 3)
-        return self.done
-
-    def _read(self, rows: Rows, outcomes: Iterator[Any], advance: Callable[[int], None]) -> None:
-        at = 0
-        while batch := list(itertools.islice(outcomes, EVENTS)):
-            events: list[Event] = []
-            places: list[int] = []
-            lines: list[int] = []
-            for outcome in batch:
-                if type(outcome) is eventfile.Accepted:
-                    row, event, line = outcome
-                    events.append(event)
-                    places.append(row)
-                    lines.append(line)
-                else:
-                    self._note(rows, outcome)
-            self.done.read += len(events)
-            if events:
-                self._write(rows, events, places, lines)
-            advance(rows.bytes_read - at)
-            at = rows.bytes_read
-        advance(rows.bytes_total - at)
-
-    def _note(self, rows: Rows, outcome: Rejected | Warned) -> None:
-        if isinstance(outcome, Rejected):
-            self.done.read += 1
-            self.done.rejected += 1
-        elif outcome.line == 0:
-            say(f"{rows.name}: {outcome.reason}")
-        self._report.write(file=rows.here, **outcome._asdict())
-
-    def _write(
-        self, rows: Rows, events: Sequence[Event], places: Sequence[int], lines: Sequence[int]
-    ) -> None:
-        answer = self._place.call(
-            "record",
-            events=events,
-            rows=places,
-            received_ms=self._times["ms"],
-            stamp_ms=self._times["stamp_ms"],
-        )
-        done = self.done
-        done.accepted += answer["accepted"]
-        done.duplicates += answer["duplicates"]
-        done.applied += answer["accepted"] - answer["duplicates"]
-        done.unknown_items += answer["unknown_items"]
-        done.rejected += len(answer["rejected"])
-        self._users.update(answer["users"])
-        for one in answer["rejected"]:
-            line = lines[one["index"]]
-            self._report.write(file=rows.here, line=line, code=one["code"], reason=one["detail"])
-
-    def _fold(self) -> None:
-        behind = self._place.call("unfolded")["users"]
-        if behind:
-            with progress("Folding users", behind) as advance:
-                while count := self._place.call("fold")["users"]:
-                    advance(count)
-
-
-def record(place: Place, sources: Sequence[Source], now_ms: int) -> Json:
-    """Everything into the log and into the users' profiles."""
-    with Report(place.home, "record", now_ms) as report:
-        return asdict(Load(place, report).run(sources))
