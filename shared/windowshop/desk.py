@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from windowshop import profile as profiles
 from windowshop import rank
@@ -16,6 +17,7 @@ from windowshop.store import Payload
 DEMOTES = frozenset({"for_you", "similar", "bought_together"})
 OWN_ONLY = frozenset({"recently_viewed", "buy_again", "rerank"})
 FEW, FILL = 200, 2_000
+HEAD = 60
 FILL_SHARE = 0.1
 AVAILABLE = AnyOf("available", (True,))
 
@@ -48,26 +50,31 @@ class Desk:
         self._ask = ask
         self._rules = rules
         self._seen_mode = request.seen or ("demote" if request.scenario in DEMOTES else "keep")
-        self._seen = (
-            set(profiles.seen(ask.profile).tolist()) if self._seen_mode != "keep" else set()
-        )
+        self._seen = rank.EMPTY_KEYS if self._seen_mode == "keep" else profiles.seen(ask.profile)
         name = ask.tenant.name
         self._barred = {item_key(name, item_id) for item_id in (*exclude, *(request.exclude or ()))}
         if request.scenario in ("similar", "bought_together"):
             self._barred.update(ask.asked)
 
     def slate(self, pool: Pool) -> list[Candidate]:
+        """The best of the pool, filled up; the first few rows usually do."""
         request = self._ask.request
-        ranked = rank.in_order(self._candidates(pool.keys.tolist(), pool.scores.tolist()))
-        picked = rank.pick(
-            ranked,
-            request.limit,
-            caps=request.caps,
-            diversity=request.diversity,
-            vectors=self._units,
-        )
+        scores = self._demoted(pool)
+        picked: list[Candidate] = []
+        for rows in self._portions(scores):
+            found = self._candidates(pool.keys[rows].tolist(), scores[rows].tolist(), rows.tolist())
+            picked = rank.pick(
+                rank.in_order(found),
+                request.limit,
+                caps=request.caps,
+                diversity=request.diversity,
+                vectors=self._units,
+                taken=picked,
+            )
+            if len(picked) >= request.limit:
+                break
         if len(picked) < request.limit and request.scenario not in OWN_ONLY:
-            picked = self._filled(picked, {c.key for c in ranked})
+            picked = self._filled(picked, set(pool.keys.tolist()))
         return rank.place_pins(picked, self._pins(), request.limit) if self._rules.pins else picked
 
     def fallback(self) -> list[Candidate]:
@@ -88,33 +95,52 @@ class Desk:
         return self._ask.world.matrix(self._ask.tenant, keys)
 
     def _eligible(self, key: int, item: Payload) -> bool:
-        if key in self._barred or (self._seen_mode == "drop" and key in self._seen):
-            return False
-        return self._ask.where is None or matches(self._ask.where, item)
+        dropped = self._seen_mode == "drop" and np.uint64(key) in self._seen
+        return key not in self._barred and not dropped and self._passes(item)
 
-    def _candidates(self, keys: Sequence[int], scores: Sequence[float]) -> list[Candidate]:
+    def _demoted(self, pool: Pool) -> rank.Floats:
+        """The scores of the pool, lowered where the user has seen an item."""
+        if self._seen_mode != "demote" or not len(self._seen):
+            return pool.scores
+        factor = np.float32(self._ask.world.blend["demote_seen"])
+        return np.where(np.isin(pool.keys, self._seen), pool.scores * factor, pool.scores)
+
+    def _portions(self, scores: rank.Floats) -> Iterator[NDArray[np.intp]]:
+        """The rows of a pool, best first: a head that will do for most slates, then the rest.
+
+        Ties of the head's last row are in the head; rules may move anything, so they see it all.
+        """
+        head = 3 * self._ask.request.limit + HEAD
+        order = np.argsort(-scores, kind="stable")
+        if len(order) <= head or self._rules.factors:
+            yield order
+            return
+        end = int((scores >= scores[order[head - 1]]).sum())
+        yield order[:end]
+        yield order[end:]
+
+    def _candidates(
+        self, keys: Sequence[int], scores: Sequence[float], rows: Sequence[int] | None = None
+    ) -> list[Candidate]:
+        """Those of the keys that are eligible, their scores changed by the rules."""
         cards = self._ask.world.cards(self._ask.tenant, keys)
         plain = self._ask.where is AVAILABLE
-        demote = float(self._ask.world.blend["demote_seen"]) if self._seen_mode == "demote" else 1.0
+        dropped = set(self._seen.tolist()) if self._seen_mode == "drop" else frozenset()
         found = []
-        for row, key in enumerate(keys):
-            item, score = cards.get(key), scores[row]
-            if item is None or key in self._barred:
+        for place, key in enumerate(keys):
+            item, score = cards.get(key), scores[place]
+            if item is None or key in self._barred or key in dropped:
                 continue
-            if plain:
-                if not item["available"]:
-                    continue
-            elif not self._eligible(key, item):
+            if not (item["available"] if plain else self._passes(item)):
                 continue
-            if key in self._seen:
-                if self._seen_mode == "drop":
-                    continue
-                score *= demote
             for factor, where in self._rules.factors:
                 if matches(where, item):
                     score *= factor
-            found.append(Candidate(key, item, score, row))
+            found.append(Candidate(key, item, score, -1 if rows is None else rows[place]))
         return found
+
+    def _passes(self, item: Payload) -> bool:
+        return self._ask.where is None or matches(self._ask.where, item)
 
     def _pins(self) -> list[tuple[int, Candidate]]:
         name = self._ask.tenant.name
@@ -125,7 +151,7 @@ class Desk:
         return [
             (at, Candidate(key, cards[key], 1.0, -1, pinned=True))
             for key, at in pins.items()
-            if key in cards and key not in self._barred and self._eligible(key, cards[key])
+            if key in cards and self._eligible(key, cards[key])
         ]
 
     def _filled(self, picked: list[Candidate], tried: set[int]) -> list[Candidate]:
@@ -140,8 +166,6 @@ class Desk:
             heat = ask.tenant.popularity.scores(np.array(fresh, np.uint64), half_life, ask.now)
             scores = np.minimum(ceiling, FILL_SHARE * heat / top).tolist()
             fill = self._candidates(fresh, scores)
-            for candidate in fill:
-                candidate.row = -1
             picked = rank.pick(rank.in_order(fill), limit, caps=ask.request.caps, taken=picked)
             if len(picked) >= limit:
                 break

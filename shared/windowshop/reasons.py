@@ -16,7 +16,6 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
     signals = [pool.strongest(c.row) if c.row >= 0 else None for c in chosen]
     pulled = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "meaning"]
     causes = _causes(ask, pulled)
-    habits: dict[int, tuple[int, int]] | None = None
     half_life = float(ask.world.blend["popular_half_life"])
     reasons = []
     for candidate, signal in zip(chosen, signals, strict=True):
@@ -24,10 +23,7 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
         if candidate.pinned:
             reasons.append(explain.PINNED)
         elif signal == "habit":
-            if habits is None:
-                habits = profiles.repeats(ask.profile)
-            times, kind = habits.get(key, (1, 0))
-            reasons.append(explain.buy_again(times, kind))
+            reasons.append(_again(ask, key))
         elif signal == "recent":
             reasons.append(explain.recent(profiles.last_kind(ask.profile, key) or 0))
         elif signal == "intent":
@@ -79,6 +75,13 @@ def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
                 int(pulls.kinds[row]), None if text is not None else card, text
             )
     return causes
+
+
+def _again(ask: Ask, key: int) -> Reason:
+    """How often the user came back to it."""
+    assert ask.habit is not None  # noqa: S101 - the habit is what proposed it
+    row = int(np.searchsorted(ask.habit.keys, np.uint64(key)))
+    return explain.buy_again(int(ask.habit.counts[row]), int(ask.habit.kinds[row]))
 
 
 def _step(ask: Ask, key: int) -> Reason:

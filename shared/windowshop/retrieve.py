@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from windowshop import profile as profiles
 from windowshop import rank
 from windowshop.filters import Filter
-from windowshop.profile import Profile, Tastes
+from windowshop.profile import Habit, Profile, Tastes
 from windowshop.profile.intent import Step, intent
 from windowshop.rank import (
     EMPTY_KEYS,
@@ -56,6 +56,7 @@ class Ask:
     query: Vector | None = None
     steps: Sequence[Step] = ()
     intent: Vector | None = None
+    habit: Habit | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -88,7 +89,7 @@ def local_sources(ask: Ask) -> list[Source]:
 def habit(ask: Ask) -> Source:
     """The user's own items by decayed frequency."""
     half_life = float(ask.world.blend["habit_half_life"])
-    found = profiles.habit(ask.profile, ask.now, half_life)
+    found = ask.habit = profiles.habit(ask.profile, ask.now, half_life)
     # One look at a thing is no habit, and only what was bought can be bought again.
     again = found.counts > 1 if found.basis == "weak" else found.counts > 0
     if ask.request.scenario == "buy_again" and found.basis != "purchase":

@@ -198,8 +198,6 @@ def _unseen(trace: Trace, user: int, before: int, truth: Places) -> Places:
     return truth[~np.isin(truth, seen(trace, user, before))]
 
 
-def _trial(
-    trace: Trace, queries: list[Query], *, live: bool, known: NDArray[np.bool_]
-) -> Trial:
+def _trial(trace: Trace, queries: list[Query], *, live: bool, known: NDArray[np.bool_]) -> Trial:
     ordered = sorted(queries, key=lambda query: (query.time, query.user))
     return Trial(trace, ordered, live, known)

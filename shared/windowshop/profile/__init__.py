@@ -31,7 +31,7 @@ from windowshop.profile.fold import (
     unpack,
     unpack_tail,
 )
-from windowshop.profile.habit import Habit, History, habit, history, repeats
+from windowshop.profile.habit import Habit, History, habit, history
 from windowshop.profile.taste import (
     Pulls,
     Tastes,
@@ -74,7 +74,6 @@ __all__ = [
     "pulls",
     "query_of",
     "recently_viewed",
-    "repeats",
     "searches_in",
     "seen",
     "taste_keys",

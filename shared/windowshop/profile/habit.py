@@ -61,13 +61,6 @@ def habit(
     return Habit(keys[keep], scores[keep], newest["time"], count[keep], newest["kind"], basis)
 
 
-def repeats(profile: Profile) -> dict[int, tuple[int, int]]:
-    """Of each item in the habit: how often, and the kind code of the last time."""
-    found = habit(profile, profile.newest or 0)
-    pairs = zip(found.counts.tolist(), found.kinds.tolist(), strict=True)
-    return dict(zip(found.keys.tolist(), pairs, strict=True))
-
-
 def history(
     profile: Profile, now_ms: int, half_life_days: float = 120.0, weights: Weights = DEFAULT
 ) -> History:

@@ -257,7 +257,7 @@ def test_a_beacon_carries_a_publishable_key_in_the_address(site):
     client = site.keyed("publishable")
     key = client.headers["Authorization"].removeprefix("Bearer ")
 
-    assert beacon(client, key).json() == {"accepted": 1, "rejected": []}
+    assert beacon(client, key).json()["accepted"] == 1
 
 
 def test_a_secret_key_in_an_address_is_refused(site):
