@@ -40,8 +40,8 @@ class Findings:
         return all(check["state"] != "broken" for check in self.checks)
 
 
-def examine(home: Path) -> Json:
-    """All checks of a home; whatever is wrong becomes a check, not an error."""
+def examine(home: Path, store: str | None = None) -> Json:
+    """All checks of a home (or of one store of it); what is wrong becomes a check, not an error."""
     found = Findings()
     versions = _versions(found)
     settings = _settings(home, found)
@@ -55,7 +55,7 @@ def examine(home: Path) -> Json:
             "`windowshop ingest FILE` or `windowshop demo`",
         )
     elif settings is not None:
-        served, shop = _open(home, found)
+        served, shop = _open(home, store, found)
     _disk(home, found)
     return {
         "ok": found.ok,
@@ -115,7 +115,7 @@ def _settings(home: Path, found: Findings) -> dict[str, Json] | None:
     return {name: {"value": value, "source": source} for name, (value, source) in in_force.items()}
 
 
-def _open(home: Path, found: Findings) -> tuple[str | None, Json | None]:
+def _open(home: Path, store: str | None, found: Findings) -> tuple[str | None, Json | None]:
     """Where the home is served, and the state of its shop if it can be opened."""
     url: str | None = None
     try:
@@ -124,6 +124,8 @@ def _open(home: Path, found: Findings) -> tuple[str | None, Json | None]:
         found.add("serve", "ok", f"serving at {url}" if url else "nothing serves this home")
         with _operator(home, served) as operator:
             shop = operator.call("status")
+            if store is not None:
+                shop["stores"] = {name: s for name, s in shop["stores"].items() if name == store}
     except WindowshopError as error:
         mend = "see above" if error.retry else "mend what it names, or restore the home from a copy"
         found.add("shop", "broken", error.detail, mend)

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from windowshop import folding, recording
+from windowshop import folding, recording, users
 from windowshop.encode import ModelSpec, open_encoder
 from windowshop.errors import Unavailable, WindowshopError
 from windowshop.log import EventRow
@@ -53,7 +53,9 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
         threads=settings.threads or None,
     )
     store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
-    return Shop(World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms))
+    world = World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms)
+    users.finish_erasures(world)
+    return Shop(world)
 
 
 def re_embed(home: Path, progress: Callable[[int], None] | None = None) -> dict[str, int]:

@@ -49,16 +49,6 @@ class Members:
                 self._merge()
         return new
 
-    def discard(self, keys: Keys) -> NDArray[np.bool_]:
-        """Which of `keys` [n] were held, and now are not; of equal ones only the first."""
-        self._merge()
-        gone = np.zeros(len(keys), np.bool_)
-        unique, first = np.unique(keys, return_index=True)
-        held = self._holds(unique)
-        gone[first[held]] = True
-        self._sorted = np.delete(self._sorted, np.searchsorted(self._sorted, unique[held]))
-        return gone
-
     def _holds(self, keys: Keys) -> NDArray[np.bool_]:
         if not len(self._sorted):
             return np.zeros(len(keys), np.bool_)

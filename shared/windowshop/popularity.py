@@ -77,28 +77,6 @@ class Popularity:
                 np.add.at(self._users, slots[new], 1)
             self._note(slots)
 
-    def subtract(
-        self,
-        keys: Keys,
-        times_ms: NDArray[np.int64],
-        weights: NDArray[np.floating[Any]],
-        user: int,
-    ) -> None:
-        """Take back all the events of a user who is being forgotten."""
-        rows = (keys != 0) & (weights > 0)
-        if not rows.any():
-            return
-        keys, times, gains = keys[rows], times_ms[rows], weights[rows]
-        with self._lock:
-            slots = self._place(keys)
-            self._accumulate(slots, times, -gains.astype(np.float64))
-            self._sums[:, slots] = np.maximum(self._sums[:, slots], 0)
-            own = np.full(len(keys), user, np.uint64)
-            gone = self._pairs.discard(_pairs(keys, own))
-            self._people.discard(own[:1])
-            np.subtract.at(self._users, slots[gone], 1)
-            self._forget_order()
-
     def remove(self, keys: Keys) -> None:
         """Items that are gone: they are counted no more."""
         with self._lock:

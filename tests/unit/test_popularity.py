@@ -144,21 +144,6 @@ def test_users_are_counted_once():
     assert 0 < common < rare < unknown
 
 
-@given(many, many)
-def test_forgetting_a_user_leaves_what_the_others_did(rows, others):
-    rows = [(key, time, weight, 9) for key, time, weight, _ in rows]
-    popularity = counted(others, rows)
-    ks, times, weights, _ = arrays(rows)
-    popularity.subtract(ks, times, weights, user=9)
-    expected = counted(others)
-    every = keys(1, 2, 3, 4, 5, 6)
-    assert popularity.scores(every, 7.0, NOW) == pytest.approx(
-        expected.scores(every, 7.0, NOW), abs=1e-9
-    )
-    assert popularity.users(every).tolist() == expected.users(every).tolist()
-    assert popularity.population == expected.population
-
-
 def test_removed_items_are_gone():
     popularity = counted([(1, NOW, 1.0, 1), (2, NOW, 1.0, 1)])
     popularity.top(2, 7.0, NOW)
@@ -223,8 +208,8 @@ def test_an_unknown_half_life_names_the_known_ones():
 some_keys = st.lists(st.integers(1, 40), max_size=30)
 
 
-@given(st.lists(some_keys, max_size=5), some_keys)
-def test_members_is_a_set(batches, gone):
+@given(st.lists(some_keys, max_size=5))
+def test_members_is_a_set(batches):
     members, model = Members(), set()
     for batch in batches:
         new = members.add(keys(*batch))
@@ -233,10 +218,6 @@ def test_members_is_a_set(batches, gone):
             expected.append(key not in model)
             model.add(key)
         assert new.tolist() == expected
-    dropped = members.discard(keys(*gone))
-    for key, was in zip(gone, dropped.tolist(), strict=True):
-        assert was == (key in model)
-        model.discard(key)
     assert members.all().tolist() == sorted(model)
     assert len(members) == len(model)
 

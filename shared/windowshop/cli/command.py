@@ -1,6 +1,7 @@
 """What all commands share: --home, --store and --json, and how failures become exit codes."""
 
 import contextlib
+import os
 import re
 import sys
 import traceback
@@ -57,8 +58,8 @@ class Command(TyperCommand):
         except KeyboardInterrupt:
             screen.complain("interrupted: the same command again goes on from here")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            sys.stderr.close()
+        except BrokenPipeError:  # `windowshop export ann | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(FAILED) from None
         except WindowshopError as error:
             _tell(ctx, error.code, error.detail)
@@ -85,10 +86,11 @@ def _tell(ctx: Any, code: str, detail: str) -> None:
 class Place:
     """A home, one of its stores, and what operates it."""
 
-    def __init__(self, home: Path, store: str, operator: Any) -> None:
+    def __init__(self, home: Path, store: str, operator: Any, *, is_local: bool) -> None:
         self.home = home
         self.store = store
         self.operator = operator
+        self.is_local = is_local
 
     def call(self, verb: str, **args: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self.operator.call(verb, store=self.store, **args)
@@ -117,12 +119,12 @@ def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Pla
     if served is not None:
         remote = RemoteOperator(served.url, served.token)
         with contextlib.closing(remote):
-            yield Place(at, store, remote)
+            yield Place(at, store, remote, is_local=False)
         return
     from windowshop.local import open_shop
 
     with contextlib.closing(open_shop(at)) as shop:
-        yield Place(at, store, LocalOperator(shop))
+        yield Place(at, store, LocalOperator(shop), is_local=True)
 
 
 def idle_home(home: Path | None) -> Path:

@@ -74,7 +74,7 @@ def _finish(counts: Mapping[str, Any], as_json: bool, strict: bool) -> None:
             for name, value in counts.items()
             if type(value) is int and (value or name == "read")
         ]
-        screen.result().print(f"{', '.join(words)} in {counts['seconds']:.1f} s", markup=False)
+        screen.tell(f"{', '.join(words)} in {counts['seconds']:.1f} s")
         screen.say(f"report: {counts['report']}")
     if counts["rejected"]:
         screen.warn(f"{counts['rejected']:,} rows were rejected: {counts['report']} says why")

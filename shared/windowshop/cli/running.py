@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from windowshop.cli import screen
 from windowshop.cli.command import FAILED, App, AsJson, Debug, Home
@@ -12,6 +14,10 @@ from windowshop.settings import home_of
 Host = Annotated[
     str, typer.Option("--host", help="Any other than this machine's own demands keys.")
 ]
+AllStores = Annotated[
+    str | None,
+    typer.Option("--store", hidden=True, help="Taken and not needed: all stores are served."),
+]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")]
 
 
@@ -19,6 +25,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     home: Home = None,
+    store: AllStores = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -41,6 +48,7 @@ def demo(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     home: Home = None,
+    store: AllStores = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -60,11 +68,18 @@ def demo(
     server.serve(at, host, port, lambda url: _announce(url, at, as_json))
 
 
-def doctor(home: Home = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def doctor(
+    home: Home = None,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="NAME", help="This one alone; else all.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
     """What is installed, what this home holds, what is wrong and how to mend it."""
     from windowshop import doctor as examination
 
-    found = examination.examine(home_of(home))
+    found = examination.examine(home_of(home), store)
     if as_json:
         screen.emit(found)
     else:
@@ -74,15 +89,16 @@ def doctor(home: Home = None, as_json: AsJson = False, debug: Debug = False) -> 
 
 
 def _show(found: dict[str, Any]) -> None:
-    out = screen.result()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
     colours = {"ok": "green", "warning": "yellow", "broken": "bold red"}
     for check in found["checks"]:
-        colour = colours[check["state"]]
-        out.print(
-            f"[{colour}]{check['state']:>8}[/]", screen.plain(f"{check['name']}: {check['detail']}")
-        )
+        said = screen.plain(f"{check['name']}: {check['detail']}")
         if check["mend"]:
-            out.print(" " * 9 + f"to mend it: {check['mend']}", markup=False)
+            said.append("\nto mend it: ", style="dim").append_text(screen.plain(check["mend"]))
+        table.add_row(Text(check["state"], style=colours[check["state"]]), said)
+    screen.result().print(table)
 
 
 def add_to(app: App) -> None:

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+PIPED_WIDTH = 240
 EVERY_S = 10.0
 """How often a long step says something where stderr is no terminal."""
 
@@ -31,7 +32,14 @@ def prose() -> Console:
 
 
 def result() -> Console:
-    return Console(highlight=False)
+    """stdout; as wide as it takes where it is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def tell(line: str) -> None:
+    """One line of the result, for people."""
+    print(line, flush=True)
 
 
 def say(line: str) -> None:
@@ -50,7 +58,7 @@ def complain(line: str) -> None:
 
 def emit(value: Mapping[str, Any]) -> None:
     """The one JSON object on stdout."""
-    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(), flush=True)
 
 
 @contextmanager

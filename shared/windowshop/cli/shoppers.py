@@ -125,7 +125,7 @@ def forget(
         return
     erased = erasure["erased"]
     verified = "looked again: nothing is left" if erasure["verified"] else "not verified yet"
-    screen.result().print(
+    screen.tell(
         f"erased {erased['events']:,} events and {erased['profiles']} profiles; {verified} "
         f"(erasure {erasure['erasure_id']})"
     )

@@ -81,7 +81,7 @@ def create_key(
     if as_json:
         screen.emit(made)
     else:
-        screen.result().print(made["key"], markup=False)
+        screen.tell(made["key"])
         screen.say(
             f"{made['role']} key {made['id']} of store {made['store']}: it is not shown again"
         )
@@ -128,7 +128,7 @@ def signing_secret(
     if as_json:
         screen.emit(answer)
     else:
-        screen.result().print(answer["signing_secret"], markup=False)
+        screen.tell(answer["signing_secret"])
 
 
 # --- dead letters --------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def retry_letters(
     if as_json:
         screen.emit({"retried": len(tried), "applied": len(tried) - len(left), "letters": tried})
     else:
-        screen.result().print(f"{len(tried) - len(left)} of {len(tried)} took effect")
+        screen.tell(f"{len(tried) - len(left)} of {len(tried)} took effect")
         for one in left:
             screen.warn(f"letter {one['id']}: {one['reason']}")
     if left:
@@ -223,7 +223,7 @@ def rebuild(
     if as_json:
         screen.emit(counts)
     else:
-        screen.result().print(
+        screen.tell(
             f"{counts['users']:,} users from {counts['events']:,} events "
             f"in {counts['seconds']:.1f} s"
         )

@@ -2,7 +2,8 @@
 
 Each is a `Method`: for the queries of a trial, in order, one array of scores by item. They know
 exactly what the product knows: a method that looks at other users does so as of each query's time.
-Items with a score of 0 are not proposed; a list that is not full then is filled with what is popular.
+Items with a score of 0 are not proposed; a list that is not full then is filled with what is
+popular.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from windowshop.evaluate.metrics import TOP, Lists
 from windowshop.evaluate.protocol import Query, Task, Trial
 from windowshop.evaluate.trace import Places
-from windowshop.evaluate.vectors import Floats
+from windowshop.evaluate.vectors import Floats, tally
 
 DAY_MS = 86_400_000.0
 FOR_EVER = float("inf")
@@ -118,7 +119,7 @@ def frequency(half_life: float) -> Method:
         for query in trial.queries:
             own = trial.own(query.user, query.time)
             weights = decay(query.time - trace.time[own], half_life)
-            yield np.bincount(trace.item[own], weights, len(trace.items))
+            yield tally(trace.item[own], weights, len(trace.items))
 
     return scores
 

@@ -48,7 +48,7 @@ def mark(lists: Lists, truths: Sequence[NDArray[np.integer]]) -> Marks:
         hits[row] = np.isin(lists[row], truth)
     most = np.array([min(TOP, len(truth)) for truth in truths], np.intp)
     first = hits.argmax(axis=1)
-    hit = hits.any(axis=1)
+    hit: NDArray[np.bool_] = np.any(hits, axis=1)
     return Marks(
         ndcg=(hits @ _GAINS) / _IDEAL[most - 1],
         recall=hits.sum(axis=1) / most,

@@ -7,7 +7,7 @@ import numpy as np
 from windowshop.evaluate.baselines import DAY_MS, FOR_EVER, Method, decay
 from windowshop.evaluate.protocol import Query, Trial
 from windowshop.evaluate.trace import Places, Trace
-from windowshop.evaluate.vectors import Floats, Row, Rows
+from windowshop.evaluate.vectors import Floats, Row, Rows, tally
 
 Vector = Callable[[Trace, Places], Row]
 """A user's vector from the places of their known positive events (not empty)."""
@@ -76,7 +76,7 @@ def _lately(
     places = np.concatenate(parts)
     worth = np.repeat(weights, [len(part) for part in parts])
     worth *= decay(query.time - trace.time[places], recency)
-    return np.bincount(trace.item[places], worth, len(trace.items))
+    return tally(trace.item[places], worth, len(trace.items))
 
 
 def _ever(trial: Trial, users: Places, weights: Floats) -> Floats:
@@ -84,7 +84,7 @@ def _ever(trial: Trial, users: Places, weights: Floats) -> Floats:
     if not parts:
         return np.zeros(len(trial.trace.items))
     worth = np.repeat(weights, [len(part) for part in parts])
-    return np.bincount(np.concatenate(parts), worth, len(trial.trace.items))
+    return tally(np.concatenate(parts), worth, len(trial.trace.items))
 
 
 def _greatest(scores: Floats, most: int) -> Places:
@@ -102,7 +102,7 @@ def _greatest(scores: Floats, most: int) -> Places:
 def tifu_knn(neighbours: int, share: float, within: float, across: float, groups: int) -> Method:
     """TIFU-kNN (Hu et al., SIGIR 2020). A user is a mean of their baskets, those of one moment, cut
     into `groups`: older baskets of a group count `within` times the next, older groups `across`
-    times the next. The score: `share` of the own vector, the rest of the mean of the nearest users'.
+    times the next. Of the score `share` is the own vector, the rest the mean of the nearest users'.
     """
 
     def scores(trial: Trial) -> Iterator[Floats]:
@@ -132,7 +132,7 @@ def _baskets(within: float, across: float, groups: int) -> Vector:
         weights /= len(sizes)
         once = np.unique(basket * len(trace.items) + trace.item[own])
         at, found = np.unique(once % len(trace.items), return_inverse=True)
-        return Row(at.astype(np.intp), np.bincount(found, weights[once // len(trace.items)]))
+        return Row(at.astype(np.intp), tally(found, weights[once // len(trace.items)], len(at)))
 
     return vector
 
@@ -142,8 +142,8 @@ def _baskets(within: float, across: float, groups: int) -> Vector:
 
 def item_knn(shrink: float, neighbours: int = 100) -> Method:
     """What the users of an item also took: cosine over users, with `shrink` users of doubt, the
-    nearest `neighbours` of each item, added up over the user's own log-counts. The cosines are those
-    of what was known at the first query.
+    nearest `neighbours` of each item, added up over the user's own log-counts. The cosines are
+    those of what was known at the first query.
     """
 
     def scores(trial: Trial) -> Iterator[Floats]:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 class Query(NamedTuple):
     """One request of the past: its user, its time (ms), and what was taken: distinct items, and
-    those among them that were `new` to the user. `before`: how many of the user's events were known.
+    those among them that were `new` to the user. `before`: how many of the user's events are known.
     """
 
     user: int

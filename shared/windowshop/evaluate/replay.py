@@ -3,7 +3,7 @@ that is thrown away, on a clock that is moved from query to query.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ Advance = Callable[[int], None]
 
 def replay(shop: Shop, tenant: str, trial: Trial, advance: Advance = lambda _: None) -> Entry:
     """The product's lists for a trial. `shop`: with the items and without any event; it is moved
-    through the trial's time and of no use after that. Raises Unavailable where a slate is not whole.
+    through the trial's time and of no use then. Raises Unavailable where a slate is not whole.
     """
     past = _Past(shop, tenant, trial)
     shop.world.wall = past.now

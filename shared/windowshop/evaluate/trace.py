@@ -53,7 +53,8 @@ class Trace:
     @cached_property
     def counts(self) -> NDArray[np.bool_]:
         """Events that make their item a seen one: on an item, and no impression."""
-        return (self.item >= 0) & (self.kind != IMPRESSION)
+        found: NDArray[np.bool_] = (self.item >= 0) & (self.kind != IMPRESSION)
+        return found
 
     @cached_property
     def timed(self) -> bool:

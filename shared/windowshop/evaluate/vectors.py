@@ -12,6 +12,11 @@ LOOSE = 200
 """Rows that may have changed since the columns were sorted."""
 
 
+def tally(places: NDArray[np.integer], weights: Floats, size: int) -> Floats:
+    """The sum of weights [n] at each place [size]."""
+    return np.bincount(places, weights, size).astype(np.float64, copy=False)
+
+
 class Row(NamedTuple):
     """One vector: distinct places and their values."""
 
@@ -58,7 +63,7 @@ class Rows:
         found = np.repeat(np.arange(len(vector.at)), lengths)
         entries = np.arange(len(found)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
         weights = self._values[entries] * vector.values[found]
-        products = np.bincount(self._row_of[entries], weights, len(self._rows))
+        products = tally(self._row_of[entries], weights, len(self._rows))
         if self._loose:
             loose = sorted(self._loose)
             products[loose] = self._one_by_one(loose, vector)
@@ -71,7 +76,7 @@ class Rows:
             return np.zeros(self._columns)
         lengths = [len(row.at) for row in some]
         values = np.concatenate([row.values for row in some]) * np.repeat(weights, lengths)
-        return np.bincount(np.concatenate([row.at for row in some]), values, self._columns)
+        return tally(np.concatenate([row.at for row in some]), values, self._columns)
 
     def _one_by_one(self, rows: list[int], vector: Row) -> Floats:
         some = [self._rows[row] for row in rows]
@@ -80,7 +85,7 @@ class Rows:
         values = self._dense[np.concatenate([row.at for row in some])]
         self._dense[vector.at] = 0
         values *= np.concatenate([row.values for row in some])
-        return np.bincount(np.repeat(np.arange(len(rows)), lengths), values, len(rows))
+        return tally(np.repeat(np.arange(len(rows)), lengths), values, len(rows))
 
     def _sort(self) -> None:
         lengths = [len(row.at) for row in self._rows]

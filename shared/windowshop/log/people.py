@@ -1,7 +1,7 @@
 """Users of the log: guests merged into them, what is held about them, and forgetting them."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,6 +50,12 @@ class People(Appending):
             )
         page = [as_sent(EventRow(names[user], *fields)) for _, user, *fields in rows[:limit]]
         return page, str(rows[limit - 1][0]) if len(rows) > limit else None
+
+    def rows(self, store: str) -> Iterator[EventRow]:
+        """All events of a store as they were appended, for a replay of them."""
+        sql = f"SELECT name, {_ROW} FROM users JOIN events ON events.user = users.id WHERE store = ?"
+        with self._db.reading() as con:
+            yield from map(EventRow._make, con.execute(sql, (store,)))
 
     # --- guests -----------------------------------------------------------------------------
 
