@@ -64,10 +64,14 @@ def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
     belongs = (sources @ ask.tastes.vectors.T).argmax(axis=1)
     strength = (found @ sources.T) * pulls.weights
     strength[interest[:, None] != belongs[None, :]] = -np.inf
+    # Nobody is recommended a thing because of that same thing.
+    strength[np.array(keys, np.uint64)[:, None] == pulls.items[None, :]] = -np.inf
     best = strength.argmax(axis=1)
     cards = ask.world.cards(ask.tenant, {int(pulls.items[row]) for row in best})
     causes = {}
-    for key, row in zip(keys, best.tolist(), strict=True):
+    for place, (key, row) in enumerate(zip(keys, best.tolist(), strict=True)):
+        if strength[place, row] == -np.inf:
+            continue
         text = pulls.queries[row]
         card = cards.get(int(pulls.items[row]))
         if text is not None or card is not None:

@@ -138,6 +138,9 @@ def _dense(ask: Ask) -> list[Source]:
     for (signal, weight, _), hits in zip(wanted, answers, strict=True):
         keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
         cosines = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
+        if signal == "intent":  # what was just looked at is not what is looked for
+            other = ~np.isin(keys, np.array([step.item for step in ask.steps], np.uint64))
+            keys, cosines = keys[other], cosines[other]
         scores = above_floor(cosines) if signal != "query" else np.maximum(cosines, 0)
         found.append(Source(signal, keys, np.asarray(scores * weight, np.float32)))
     return found
