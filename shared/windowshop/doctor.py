@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from windowshop import __version__, serving
-from windowshop.errors import WindowshopError
+from windowshop.errors import Misconfigured, NotReady, WindowshopError
 from windowshop.operator import Json, LocalOperator, Operator, RemoteOperator
 from windowshop.settings import load_settings, settings_in_force
 
@@ -126,8 +126,13 @@ def _open(home: Path, store: str | None, found: Findings) -> tuple[str | None, J
             shop = operator.call("status")
             if store is not None:
                 shop["stores"] = {name: s for name, s in shop["stores"].items() if name == store}
+    except NotReady as error:
+        found.add("shop", "warning", error.detail, "wait until it ends, then look again")
+        return url, None
     except WindowshopError as error:
-        mend = "see above" if error.retry else "mend what it names, or restore the home from a copy"
+        mend = "try again; if it stays so, restore the home from a copy"
+        if isinstance(error, Misconfigured):
+            mend = "change what it names, then look again"
         found.add("shop", "broken", error.detail, mend)
         return url, None
     except Exception as error:  # noqa: BLE001 (whatever it is, it is a finding)

@@ -27,6 +27,8 @@ from windowshop.shop import Shop
 
 PAGE_FILES = "page"
 """Folder of a home whose files the page shows beside its own (the demo's shoppers)."""
+LOOPBACK = "127.0.0.1"
+ANY = ("0.0.0.0", "::", "")  # noqa: S104 (what others may ask for)
 GRACE_S = 5
 BACKLOG = 1_024
 WARM_STORES = 8
@@ -43,13 +45,21 @@ def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> 
         raise NotReady(f"this home is served already, at {already.url} (process {already.pid})")
     settings = load_settings(home)
     configure(settings.log_level)
-    with contextlib.closing(bind(host, port)) as door:
+    with contextlib.ExitStack() as doors:
+        door = doors.enter_context(contextlib.closing(bind(host, port)))
+        address = own = _address(host, door)
+        sockets = [door]
+        if not _is_loopback(door.getsockname()[0]) and host not in ANY:
+            # The command line comes in by a door of its own, that only this machine has.
+            sockets.append(doors.enter_context(contextlib.closing(bind(LOOPBACK, 0))))
+            own = _address(LOOPBACK, sockets[1])
         shop = open_shop(home, settings)
         keeper = Keeper(shop)
         try:
             access = _access(shop, host)
             _warm(shop)
-            _run(home, keeper, access, door, _address(host, door), on_ready)
+            place = Serving(os.getpid(), own, serving.new_token())
+            _run(home, keeper, access, sockets, place, lambda: on_ready(address))
         finally:
             keeper.stop()
             shop.close()
@@ -78,11 +88,10 @@ def _run(
     home: Path,
     keeper: Keeper,
     access: Access,
-    door: socket.socket,
-    url: str,
-    on_ready: Callable[[str], None],
+    sockets: list[socket.socket],
+    place: Serving,
+    on_ready: Callable[[], None],
 ) -> None:
-    place = Serving(os.getpid(), url, serving.new_token())
     shop = keeper.shop
     events = EventQueue(shop)
     verbs = operator.bind(shop)
@@ -104,7 +113,7 @@ def _run(
         gc.collect()
         gc.freeze()  # what was loaded to serve stays: no collection needs to walk it again
         keeper.start()
-        on_ready(url)
+        on_ready()
 
     config = uvicorn.Config(
         app,
@@ -117,7 +126,7 @@ def _run(
     )
     try:
         with _quiet_signals():
-            _Server(config, ready).run([door])
+            _Server(config, ready).run(sockets)
     finally:
         serving.withdraw(home, place)
         events.close()
@@ -131,7 +140,10 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # somebody else began to listen since this port was bound
+            raise Unavailable(f"the port was just taken ({error.strerror}): try again") from None
         self._ready()
 
 
@@ -184,7 +196,7 @@ def bind(host: str, port: int) -> socket.socket:
 def _address(host: str, door: socket.socket) -> str:
     """The URL to call; port 0 has become a real one, and 0.0.0.0 is this machine."""
     port = door.getsockname()[1]
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
+    if host in ANY:
         host = "127.0.0.1" if door.family == socket.AF_INET else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

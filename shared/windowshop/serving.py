@@ -51,7 +51,7 @@ def find(home: Path) -> Serving | None:
         return None
     operator = RemoteOperator(serving.url, serving.token, ANSWER_S)
     try:
-        operator.call("now", store="default")
+        operator.call("ping")
     except Unavailable as error:
         if isinstance(error.__cause__, TimeoutError):
             raise Unavailable(

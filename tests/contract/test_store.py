@@ -438,7 +438,8 @@ def test_a_user_is_read_back_with_or_without_vectors(store):
     [plain] = store.users(SHOP, [user_key(SHOP, "u:1"), user_key(SHOP, "u:2")]).values()
     assert (plain.key, plain.version) == (user_key(SHOP, "u:1"), 1)
     assert plain.payload == user("u:1").payload | {"store": SHOP}
-    assert plain.taste is None and plain.history is None
+    assert plain.taste is None
+    assert plain.history is None
     [full] = store.users(SHOP, [user_key(SHOP, "u:1")], vectors=True).values()
     assert np.allclose(full.taste, taste, atol=1e-6)
     assert dict(zip(full.history.indices.tolist(), full.history.values.tolist(), strict=True)) == {
@@ -450,7 +451,8 @@ def test_a_user_is_read_back_with_or_without_vectors(store):
 def test_a_user_without_vectors_is_kept(store):
     assert store.put_users(SHOP, [user("u:1")]) == []
     [held] = store.users(SHOP, [user_key(SHOP, "u:1")], vectors=True).values()
-    assert held.taste is None and held.history is None
+    assert held.taste is None
+    assert held.history is None
 
 
 def test_only_a_write_on_the_present_version_takes_effect(store):

@@ -12,8 +12,11 @@ qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[se
 httpx = pytest.importorskip("httpx")
 grpc = pytest.importorskip("grpc")
 
-from windowshop.store.server import ServerStore  # noqa: E402
-from windowshop.store.server.errors import FOREIGN, translate, translated  # noqa: E402
+from windowshop.store.server import (
+    ServerStore,
+    opening,
+)
+from windowshop.store.server.errors import translate, translated  # noqa: E402
 
 
 def answer(status, body=b'{"status": {"error": "why"}}'):
@@ -76,19 +79,31 @@ def test_all_error_classes_of_the_client_are_mapped():
     classes = own_errors()
     assert {"ApiException", "QdrantException"} <= {cls.__name__ for cls in classes}
     for cls in classes:
-        assert issubclass(cls, FOREIGN), cls
         error = cls.__new__(cls)
         error.status_code, error.content, error.message = 500, b"", "x"
         assert isinstance(translate(error), WindowshopError)
 
 
 def test_a_server_that_is_not_there_is_unavailable():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(Unavailable, match="cannot be reached"):
-            ServerStore("http://127.0.0.1:9", "m", 4, timeout_s=2)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        ServerStore("http://127.0.0.1:9", "m", 4, timeout_s=2)
 
 
 def test_an_address_that_is_none_is_a_wrong_setting():
-    with pytest.raises(Misconfigured | InvalidInput if False else (Misconfigured, InvalidInput)):
+    with pytest.raises((Misconfigured, InvalidInput)):
         ServerStore("http://[nonsense", "m", 4)
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"), [("1.17.0", True), ("2.0.1-dev", True), ("1.16.9", False)]
+)
+def test_an_old_server_is_refused(version, taken):
+    class Server:
+        def info(self):
+            return type("Info", (), {"version": version})
+
+    if taken:
+        opening.check_version(Server())
+    else:
+        with pytest.raises(Misconfigured, match="1.17 or later"):
+            opening.check_version(Server())

@@ -522,6 +522,20 @@ def test_doctor_says_what_is_broken_and_how_to_mend_it(shop: Path) -> None:
     assert run("doctor", home=shop).code == 1
 
 
+def test_a_home_in_use_is_not_broken(shop: Path) -> None:
+    opened = open_shop(shop)
+    try:
+        ran = run("doctor", "--json", home=shop)
+        other = run("recommend", home=shop)
+    finally:
+        opened.close()
+    assert ran.code == 0
+    assert [check["name"] for check in ran.json["checks"] if check["state"] == "warning"] == [
+        "shop"
+    ]
+    assert other.code == 1
+
+
 def test_doctor_of_a_home_that_is_not_there(home: Path) -> None:
     ran = run("doctor", "--json", home=home)
     assert ran.code == 0
@@ -712,3 +726,31 @@ def test_two_homes_are_served_side_by_side(
         assert http_json(running[1], "/readyz")["items"] == 5
     finally:
         stop(process)
+
+
+# --- demo ----------------------------------------------------------------------------------------
+
+
+def test_a_home_of_something_else_is_not_made_a_demo(shop: Path) -> None:
+    before = sorted(path.name for path in shop.iterdir())
+    ran = run("demo", "--port", 0, home=shop)
+    assert ran.code == 2
+    assert "--home" in ran.err
+    assert sorted(path.name for path in shop.iterdir()) == before
+
+
+def test_a_taken_port_is_said_before_the_demo_is_loaded(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ran = run("demo", "--port", taken.getsockname()[1], home=home)
+    assert ran.code == 1
+    assert not home.exists()
+
+
+def test_a_demo_that_is_served_already_is_pointed_at(running: tuple[Path, str]) -> None:
+    home, url = running
+    assert run("demo", home=home).code == 2  # served, and no demo
+    (home / "demo.json").write_text('{"data": "of old", "loaded": true}', "utf-8")
+    ran = run("demo", home=home)
+    assert (ran.code, ran.out.strip()) == (0, url)

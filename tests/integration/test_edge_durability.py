@@ -1,13 +1,13 @@
 """What Edge's folder promises: nothing acknowledged is lost, building changes nothing, one process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def start(folder, program):
     """A process that has the store open and runs `program`; its lines are read from stdout."""
     code = textwrap.dedent(f"""
         import sys, time
-        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
         from pathlib import Path
         import test_edge_durability as t
         store = t.EdgeStore(Path({str(folder)!r}), t.MODEL, t.DIM)
@@ -172,13 +172,13 @@ def test_a_building_process_ends_with_the_one_that_started_it(tmp_path):
 
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:
+        with Path(f"/proc/{pid}/stat").open() as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-if not os.path.exists("/proc/self/stat"):
+if not Path("/proc/self/stat").exists():
     test_a_building_process_ends_with_the_one_that_started_it = pytest.mark.skip("needs /proc")(
         test_a_building_process_ends_with_the_one_that_started_it
     )

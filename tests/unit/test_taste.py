@@ -63,8 +63,9 @@ def test_habit_against_plain_arithmetic(rows, now):
 
 def test_a_return_takes_back_a_purchase():
     profile = events_of([("purchase", 1), ("purchase", 2), ("purchase", 2), ("return", 1)])
-    assert profiles.habit(profile, 4 * DAY).keys.tolist() == [2]
-    assert profiles.repeats(profile) == {2: (2, KIND_CODE["purchase"])}
+    found = profiles.habit(profile, 4 * DAY)
+    assert (found.keys.tolist(), found.counts.tolist()) == ([2], [2])
+    assert found.kinds.tolist() == [KIND_CODE["purchase"]]
 
 
 def test_habit_says_what_it_rests_on():

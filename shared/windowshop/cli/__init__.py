@@ -37,4 +37,4 @@ def _common(
 
 def main() -> None:
     """The console script."""
-    app()
+    app(obj=running.start_again)

@@ -1,6 +1,7 @@
 """What all commands share: --home, --store and --json, and how failures become exit codes."""
 
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from windowshop.errors import InvalidInput, Misconfigured, NotReady, WindowshopE
 from windowshop.settings import home_of
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+COLLECT = (100_000, 20, 20)
 
 Home = Annotated[
     Path | None,
@@ -95,6 +97,19 @@ class Place:
     def call(self, verb: str, **args: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self.operator.call(verb, store=self.store, **args)
         return answer
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """The cycle collector looks less often, and not at what is there: for millions of rows."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

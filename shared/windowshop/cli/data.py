@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from windowshop.cli import screen
-from windowshop.cli.command import UNUSABLE, App, AsJson, Debug, Home, StoreName, shop_at
+from windowshop.cli.command import (
+    UNUSABLE,
+    App,
+    AsJson,
+    Debug,
+    Home,
+    StoreName,
+    rare_collections,
+    shop_at,
+)
 
 Files = Annotated[
     list[Path],
@@ -37,7 +46,7 @@ def ingest(
 
     read = sources.mapping_of(mapping)
     opened = sources.item_sources(files, read)
-    with shop_at(home, store, create=True) as place:
+    with shop_at(home, store, create=True) as place, rare_collections():
         counts = ingesting.ingest(place, opened, read, full, _now_ms())
     _finish(counts, as_json, strict)
 
@@ -56,7 +65,7 @@ def record(
     from windowshop.cli import sources
 
     opened = sources.event_sources(files, sources.mapping_of(mapping))
-    with shop_at(home, store, create=True) as place:
+    with shop_at(home, store, create=True) as place, rare_collections():
         counts = recording.record(place, opened, _now_ms())
     _finish(counts, as_json, strict)
 

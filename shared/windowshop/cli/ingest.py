@@ -98,8 +98,8 @@ class Ingest:
                 self._note(rows, outcome)
             if self._size >= CHARACTERS or len(self._items) + len(self._gone) >= ITEMS:
                 self._write(rows)
-                advance(rows.bytes_read - at)
-                at = rows.bytes_read
+                advance(max(rows.bytes_read - at, 0))
+                at = max(at, rows.bytes_read)
         self._write(rows)
         advance(rows.bytes_total - at)
 

@@ -74,8 +74,8 @@ class Load:
             self.done.read += len(events)
             if events:
                 self._write(rows, events, places, lines)
-            advance(rows.bytes_read - at)
-            at = rows.bytes_read
+            advance(max(rows.bytes_read - at, 0))
+            at = max(at, rows.bytes_read)
         advance(rows.bytes_total - at)
 
     def _note(self, rows: Rows, outcome: Rejected | Warned) -> None:

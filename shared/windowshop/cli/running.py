@@ -1,14 +1,16 @@
 """`serve`, `demo` and `doctor`: a shop that runs, and what to do where it does not."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from windowshop.cli import screen
-from windowshop.cli.command import FAILED, App, AsJson, Debug, Home
+from windowshop.cli.command import FAILED, App, AsJson, Debug, Home, rare_collections
 from windowshop.settings import home_of
 
 Host = Annotated[
@@ -45,6 +47,7 @@ def _announce(url: str, home: Path, as_json: bool) -> None:
 
 
 def demo(
+    ctx: typer.Context,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     home: Home = None,
@@ -64,8 +67,19 @@ def demo(
         _announce(already.url, at, as_json)
         return
     server.bind(host, port).close()  # a taken port is said now, not after minutes of loading
-    demonstration.prepare(at, demonstration.data_folder(), screen.progress, screen.say)
+    data = demonstration.data_folder()
+    with rare_collections():
+        had_to_load = demonstration.prepare(at, data, screen.progress, screen.say)
+    if had_to_load and ctx.obj is not None:
+        ctx.obj()
     server.serve(at, host, port, lambda url: _announce(url, at, as_json))
+
+
+def start_again() -> NoReturn:
+    """The same command in the same process, afresh: loading leaves hundreds of megabytes behind."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def doctor(

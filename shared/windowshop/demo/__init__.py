@@ -60,13 +60,16 @@ def check(home: Path) -> str | None:
     return None
 
 
-def prepare(home: Path, data: Path, bar: Bar, say: Say) -> None:
-    """Load the demo from the folder `data` into `home`, unless it is there. Raises InvalidInput."""
+def prepare(home: Path, data: Path, bar: Bar, say: Say) -> bool:
+    """Load the demo from the folder `data` into `home`, unless it is there; whether it had to.
+
+    Raises InvalidInput where the home holds something else.
+    """
     loaded = check(home)
     fingerprint = source.fingerprint(data)
     if loaded == fingerprint:
         say(f"the demo is loaded in {home}")
-        return
+        return False
     say(
         f"loading the demo into {home}"
         if loaded is None
@@ -79,6 +82,7 @@ def prepare(home: Path, data: Path, bar: Bar, say: Say) -> None:
     _load(home, data, bar)
     _mark(home, fingerprint, loaded=True)
     say(f"loaded in {time.monotonic() - begin:.0f} s")
+    return True
 
 
 def _mark(home: Path, fingerprint: str, *, loaded: bool) -> None:
@@ -126,8 +130,9 @@ def _put_items(shop: Shop, products: source.Products, sold: purchases.Purchases,
             advance(len(chunk))
 
 
-def _embed(shop: Shop, total: int, bar: Bar) -> None:
-    with bar("Embedding", total) as advance:
+def _embed(shop: Shop, most: int, bar: Bar) -> None:
+    waiting = len(shop.world.store.waiting(STORE, most))
+    with bar("Embedding", waiting) as advance:
         while shop.embed_waiting(STORE, EMBED, advance):
             pass
 

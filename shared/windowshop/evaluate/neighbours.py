@@ -143,7 +143,7 @@ def _baskets(within: float, across: float, groups: int) -> Vector:
 def item_knn(shrink: float, neighbours: int = 100) -> Method:
     """What the users of an item also took: cosine over users, with `shrink` users of doubt, the
     nearest `neighbours` of each item, added up over the user's own log-counts. The cosines are
-    those of what was known at the first query.
+    those of what was known at the first query. An item is near to itself, too: people repeat.
     """
 
     def scores(trial: Trial) -> Iterator[Floats]:
@@ -189,8 +189,6 @@ class _Nearest:
         if not own:
             return Row(np.empty(0, np.intp), np.empty(0))
         at, both = np.unique(np.concatenate(own), return_counts=True)
-        other = at != item
-        at, both = at[other], both[other]
         cosines = both / (np.sqrt(self._sizes[item] * self._sizes[at]) + self._shrink)
         best = _greatest(cosines, self._neighbours)
         return Row(at[best], cosines[best])

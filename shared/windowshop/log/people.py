@@ -53,7 +53,7 @@ class People(Appending):
 
     def rows(self, store: str) -> Iterator[EventRow]:
         """All events of a store as they were appended, for a replay of them."""
-        sql = f"SELECT name, {_ROW} FROM users JOIN events ON events.user = users.id WHERE store = ?"
+        sql = f"SELECT name, {_ROW} FROM users JOIN events ON user = users.id WHERE store = ?"
         with self._db.reading() as con:
             yield from map(EventRow._make, con.execute(sql, (store,)))
 

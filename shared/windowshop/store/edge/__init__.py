@@ -35,6 +35,9 @@ from windowshop.store.schema import (
     read_card,
 )
 
+CHECKPOINT_FROM = 2_000
+"""Writes since the last checkpoint that a quiet moment is used to write out."""
+
 
 class EdgeStore:
     """The `Store` port on Qdrant Edge. Safe to use from several threads, not from two processes."""
@@ -243,10 +246,14 @@ class EdgeStore:
                     "users": self._open_users(tenant),
                 }
                 for kind, held in kinds.items():
-                    if held is not None and held.wants_building():
+                    if held is None:
+                        continue
+                    if held.wants_building():
                         points = held.shard.points()
                         held.shard.rebuild()
                         done.append(f"built the index of {tenant}'s {kind} ({points})")
+                    elif held.shard.unflushed >= CHECKPOINT_FROM:
+                        held.shard.checkpoint()
             return done
         finally:
             self._building.release()

@@ -37,6 +37,7 @@ READ_CHUNK = 256
 SCAN_CHUNK = 1_000
 PUBLIC = q.PayloadSelector.Exclude(list(INTERNAL))
 MAX_PARKED = 20_000
+MAX_DROPPED = 0.2
 INDEX_PAYLOAD_FROM = 1_000
 """Items from which filters need indexes; below, looking at every payload takes 2 ms."""
 
@@ -186,7 +187,7 @@ class Items:
 
     @translated()
     def count(self, where: Filter | None) -> int:
-        return self._count(where, exact=True)
+        return self.shard.points() if where is None else self._count(where, exact=True)
 
     def _count(self, where: Filter | None, exact: bool) -> int:
         passing = None if where is None else to_edge(where)
@@ -207,8 +208,9 @@ class Items:
         found = []
         for search, answer in zip(searches, answers, strict=True):
             hits = [Hit(point.id, point.score) for point in answer]
-            if ways[search.where].spare:
-                full = len(hits) == search.limit + ways[search.where].spare
+            spare = ways[search.where].spare(search.limit)
+            if spare:
+                full = len(hits) == search.limit + spare
                 hits = [hit for hit in hits if hit.key not in (parked or ())]
                 if full and len(hits) < search.limit:
                     again = self._way(search.where, None).request(search)
@@ -226,15 +228,14 @@ class Items:
         little: a third of the time goes when we take some more and drop these ourselves.
         """
         total = self.shard.points()
-        spare = 0
-        if parked is not None:
+        dropped = 0
+        if parked is not None and len(parked) <= total * MAX_DROPPED:
             where, asked = without_available(where)
-            if asked and parked:
-                spare = min(len(parked), 25 + total // 1000)
+            dropped = len(parked) if asked else 0
         passing = total
         if where is not None and total >= INDEX_FROM:
             passing = self._count(where, exact=False)
-        return _Way(None if where is None else to_edge(where), plan(passing, total), spare)
+        return _Way(None if where is None else to_edge(where), plan(passing, total), dropped, total)
 
     # --- items that may not be served ------------------------------------------------------------
 
@@ -266,16 +267,22 @@ class Items:
 class _Way:
     """The part of a search that its filter decides."""
 
-    __slots__ = ("_filter", "_params", "spare")
+    __slots__ = ("_dropped", "_filter", "_params", "_total")
 
-    def __init__(self, passing: q.Filter | None, how: Plan, spare: int) -> None:
+    def __init__(self, passing: q.Filter | None, how: Plan, dropped: int, total: int) -> None:
         self._filter = passing
-        self.spare = spare
         self._params = _params(how)
+        self._dropped, self._total = dropped, total
+
+    def spare(self, limit: int) -> int:
+        """So many more than wanted are asked for, because so many may have to be dropped."""
+        if not self._dropped:
+            return 0
+        return min(self._dropped, 10 + 2 * limit * self._dropped // self._total)
 
     def request(self, search: Search) -> q.QueryRequest:
         return q.QueryRequest(
-            limit=search.limit + self.spare,
+            limit=search.limit + self.spare(search.limit),
             query=q.Query.Nearest(search.vector.tolist(), TEXT),
             filter=self._filter,
             params=self._params,

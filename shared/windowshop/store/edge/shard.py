@@ -38,7 +38,7 @@ REPLAY_CHUNK = 32
 REPLAY_ROUNDS = 50
 FEW = 200
 """So many points are copied over while writers wait: some 20 ms."""
-FLUSH_EVERY = 20_000
+CHECKPOINT_EVERY = 20_000
 """Writes that a crash may leave to be replayed at the next start: a few seconds' worth."""
 COPY_TRIES = 3
 GRACE_S = 0.2
@@ -83,7 +83,7 @@ class Shard:
         self._id_type = id_type
         self._journal: set[PointId] | None = None
         self._child: subprocess.Popen[str] | None = None
-        self._unflushed = 0
+        self.unflushed = 0
         self._closed = False
         with translated():
             self._home, self._shard = self._open()
@@ -154,9 +154,9 @@ class Shard:
             self.read(lambda shard: shard.update(operation))
             self.changed += len(ids)
             self.removed += len(ids) if removed else 0
-            self._unflushed += len(ids)
-            if self._unflushed >= FLUSH_EVERY:
-                self.flush()
+            self.unflushed += len(ids)
+            if self.unflushed >= CHECKPOINT_EVERY:
+                self.checkpoint()
 
     def index(self, fields: Mapping[str, Any]) -> None:
         """Create the indexes {payload field: parameters} that are not there yet."""
@@ -176,15 +176,20 @@ class Shard:
 
     def flush(self) -> None:
         """Everything written so far is on disk, whatever happens to the machine."""
-        # Edge flushes with Python's lock held; what is on disk already is not its work any more.
+        # What was acknowledged is in Edge's log; having the system write that down holds up nobody.
+        sync_folder(self._home / "wal")
+
+    def checkpoint(self) -> None:
+        """Write everything out, so that the next start has nothing to replay."""
+        # Edge does this with Python's lock held; what is on disk already is not its work any more.
         sync_folder(self._home)
         with self.lock:
-            if self._unflushed:
-                self._unflushed = 0
-                self.read(lambda shard: shard.flush())
+            self.unflushed = 0
+            self.read(lambda shard: shard.flush())
 
     def close(self) -> None:
         """Write everything out and let go of the files; a build that goes on is given up."""
+        sync_folder(self._home)
         with self.lock:
             if self._closed:
                 return
@@ -266,18 +271,20 @@ class Shard:
                     break
                 batch, self._journal = list(self._journal or ()), set()
             written += self._replay(built, batch)
+        sync_folder(copy)
         with self.lock:
             if self._closed:
                 raise Unavailable("the vector store is closed")
             written += self._replay(built, list(self._journal or ()))
             self._create_indexes(built)
-            built.flush()
+            sync_folder(copy / "wal")
             replace_file(self.folder / "current", copy.name)
             old_home, old = self._home, self._shard
             self._home, self._shard, self._journal = copy, built, None
-            self.changed, self.removed, self._unflushed = written, 0, 0
+            self.changed, self.removed, self.unflushed = written, 0, written
         # A reader that had just fetched the old shard may not have called it yet.
         time.sleep(GRACE_S)
+        sync_folder(old_home)
         with contextlib.suppress(Exception):
             old.close()
         shutil.rmtree(old_home, ignore_errors=True)

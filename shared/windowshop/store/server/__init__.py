@@ -82,7 +82,7 @@ class ServerStore:
         self._ours = isinstance(server, str)
         with translated():
             self._client = (
-                QdrantClient(url=server, api_key=key, timeout=timeout_s)
+                QdrantClient(url=server, api_key=key, timeout=timeout_s, check_compatibility=False)
                 if isinstance(server, str)
                 else server
             )
@@ -92,6 +92,7 @@ class ServerStore:
         self._items, self._users = self._aliases.own["items"], self._aliases.own["users"]
         card = model_card(model, dim)
         with translated():
+            opening.check_version(self._client)
             held = self._aliases.other_card()
             if held is not None and not fill:
                 check_model(held, model, dim, f"collection {self._aliases.present()['items']}")

@@ -5,9 +5,11 @@ from typing import Any
 from qdrant_client import QdrantClient
 from qdrant_client import models as m
 
+from windowshop.errors import Misconfigured
 from windowshop.store.server import layout
 
 KINDS = ("items", "users")
+OLDEST = (1, 17)
 
 
 class Aliases:
@@ -45,6 +47,16 @@ class Aliases:
         for kind, collection in before.items():
             if collection != self.own[kind]:
                 self._client.delete_collection(collection)
+
+
+def check_version(client: QdrantClient) -> None:
+    """Raises Misconfigured when the server is too old for what is asked of it."""
+    version = client.info().version
+    numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2])
+    if numbers < OLDEST:
+        raise Misconfigured(
+            f"QDRANT_URL names a Qdrant {version}: 1.17 or later is needed, update the server"
+        )
 
 
 def create(client: QdrantClient, aliases: Aliases, dim: int, card: dict[str, Any]) -> None:

@@ -1,19 +1,9 @@
-"""What the command line can do to a shop: one table of verbs, here or in the process that serves.
+"""The verbs, each `verb(shop, args) -> answer` in plain JSON."""
 
-A verb takes and gives plain JSON, so that `windowshop ingest` in a second terminal does to a served
-home exactly what it does to an idle one: called directly (`LocalOperator`) or posted to the process
-that serves (`RemoteOperator`: loopback, with the token that only the home's owner can read).
-"""
-
-import http.client
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Any, TypeVar, cast
 
-import orjson
-
-from windowshop import consume, errors, recording
-from windowshop.errors import Flaw, Unavailable, WindowshopError
+from windowshop import consume, recording
 from windowshop.keys import make_key
 from windowshop.log.sqlite import SqliteLog
 from windowshop.profile import EventRow, event_row
@@ -21,11 +11,9 @@ from windowshop.records import Event, Item, Record, Request, Who, format_instant
 from windowshop.shop import Shop
 
 Json = dict[str, Any]
-Progress = Callable[[int], None]
 Verb = Callable[[Shop, Json], Json]
 R = TypeVar("R", bound=Record)
 
-PATH = "/v1/operator/"
 PAGE = 5_000
 FOLD_SLICE = 200
 EXPORT_PAGE = 1_000
@@ -34,40 +22,16 @@ KEYS = 1_000
 MOST_WAITING = 1_000_000
 
 
-class Operator(Protocol):
-    """A shop that can be operated, wherever it runs."""
-
-    def call(self, verb: str, progress: Progress | None = None, **args: Any) -> Json:
-        """Raises what the verb raises, and Unavailable when the process that serves went away.
-
-        `progress` is told of steps on the way where the verb runs in this process.
-        """
-
-
-class LocalOperator:
-    """The shop in this process. Records may be given as they are, without a detour through JSON."""
-
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-
-    def call(self, verb: str, progress: Progress | None = None, **args: Any) -> Json:
-        return VERBS[verb](self._shop, {**args, "progress": progress})
-
-
-def bind(shop: Shop) -> dict[str, Callable[[Json], Json]]:
-    """The verbs with their shop, for the API of the process that serves it."""
-
-    def bound(verb: Verb) -> Callable[[Json], Json]:
-        return lambda args: verb(shop, args)
-
-    return {name: bound(verb) for name, verb in VERBS.items()}
-
-
 # --- items ---------------------------------------------------------------------------------------
 
 
 def _records(record: type[R], values: Sequence[object]) -> list[R]:
     return [value if isinstance(value, record) else read(record, value) for value in values]
+
+
+def ping(_: Shop, __: Json) -> Json:
+    """Touches nothing."""
+    return {}
 
 
 def put_items(shop: Shop, args: Json) -> Json:
@@ -298,73 +262,8 @@ def _of_store(shop: Shop, store: str) -> Json:
 VERBS: Mapping[str, Verb] = {
     verb.__name__: verb
     for verb in (
-        put_items, waiting, embed, delete_items, item_ids, fields, add_field, now, record,
+        ping, put_items, waiting, embed, delete_items, item_ids, fields, add_field, now, record,
         unfolded, fold, rebuild, recommend, export, forget, create_key, keys, revoke_key,
         signing_secret, letters, letter, retry_letter, model, status,
     )
 }  # fmt: skip
-
-
-# --- beside a server -----------------------------------------------------------------------------
-
-_ERRORS: Mapping[str, type[WindowshopError]] = {
-    kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, WindowshopError)
-}
-
-
-class RemoteOperator:
-    """The shop in the process that serves the home. One connection, kept open between calls."""
-
-    def __init__(self, url: str, token: str, timeout_s: float | None = None) -> None:
-        place = urlsplit(url)
-        self._connection = http.client.HTTPConnection(
-            place.hostname or "", place.port, timeout=timeout_s
-        )
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-
-    def call(self, verb: str, progress: Progress | None = None, **args: Any) -> Json:
-        try:
-            self._connection.request("POST", PATH + verb, encode(args), self._headers)
-            response = self._connection.getresponse()
-            body = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise Unavailable(
-                f"`windowshop serve` on this home went away ({type(error).__name__}): "
-                "start it again or leave it off, and repeat the command"
-            ) from error
-        try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise Unavailable(f"no answer of windowshop's from {self._connection.host}")
-        if response.status != 200:
-            raise _error(answer)
-        return answer
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def _error(problem: Json) -> WindowshopError:
-    kind = _ERRORS.get(str(problem.get("code")), WindowshopError)
-    flaws = [Flaw(flaw["pointer"], flaw["detail"]) for flaw in problem.get("errors") or ()]
-    return kind(str(problem.get("detail")), flaws)
-
-
-def encode(args: Json) -> bytes:
-    """Arguments as JSON; records as they are sent over HTTP (times in seconds)."""
-    return orjson.dumps(args, default=_sent)
-
-
-def _sent(value: object) -> Any:
-    if not isinstance(value, Record):
-        raise TypeError(type(value).__name__)
-    fields = value.model_dump(exclude_none=True)
-    for name in ("timestamp", "created_at"):
-        if name in fields:
-            fields[name] /= 1000
-    return fields
