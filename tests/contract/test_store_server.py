@@ -12,10 +12,7 @@ qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[se
 httpx = pytest.importorskip("httpx")
 grpc = pytest.importorskip("grpc")
 
-from windowshop.store.server import (
-    ServerStore,
-    opening,
-)
+from windowshop.store.server import ServerStore, opening  # noqa: E402
 from windowshop.store.server.errors import translate, translated  # noqa: E402
 
 
@@ -105,5 +102,5 @@ def test_an_old_server_is_refused(version, taken):
     if taken:
         opening.check_version(Server())
     else:
-        with pytest.raises(Misconfigured, match="1.17 or later"):
+        with pytest.raises(Misconfigured, match=r"1\.17 or later"):
             opening.check_version(Server())

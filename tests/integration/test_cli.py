@@ -1,5 +1,6 @@
 """Every command, its JSON object and its exit codes: on an idle home, and beside a running `serve`."""
 
+import csv
 import http.client
 import json
 import os
@@ -61,6 +62,12 @@ def run(*args: object, home: Path | None = None) -> Ran:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def lines_of(report: Path) -> list[dict[str, str]]:
+    """The lines of an upload's report."""
+    with report.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -200,13 +207,13 @@ def test_ingest_counts_what_became_of_every_row(bare: Path, items: Path) -> None
         "removed": 0,
         "repeated": 1,
     }
-    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
-    assert lines[0]["file"] == "items.csv"
-    assert "utf-8" in lines[0]["found"].lower()
+    lines = lines_of(report)
+    assert (lines[0]["file"], lines[0]["code"]) == ("items.csv", "read_as")
+    assert "utf-8" in lines[0]["reason"].lower()
     assert {line["line"]: line["code"] for line in lines[1:] if line["line"]} == {
-        2: "repeated_id",
-        7: "missing_id",
-        9: "bad_price",
+        "2": "repeated_id",
+        "7": "missing_id",
+        "9": "bad_price",
     }
 
 
@@ -339,8 +346,7 @@ def test_a_time_far_ahead_is_rejected_with_its_line(shop: Path, tmp_path: Path) 
     counts = run("record", file, "--json", "--strict", home=shop)
     assert counts.code == 2
     assert (counts.json["read"], counts.json["rejected"]) == (1, 1)
-    lines = Path(counts.json["report"]).read_text("utf-8").splitlines()
-    assert json.loads(lines[-1])["line"] == 2
+    assert lines_of(Path(counts.json["report"]))[-1]["line"] == "2"
 
 
 def test_stores_in_one_home_and_two_homes_do_not_meet(

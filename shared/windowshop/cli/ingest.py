@@ -11,11 +11,11 @@ import orjson
 
 from windowshop import catalog
 from windowshop.cli.command import Place
-from windowshop.cli.report import Report
 from windowshop.cli.screen import progress, say, warn
-from windowshop.cli.sources import Source
+from windowshop.cli.sources import Source, report_path
 from windowshop.columns import Mapping
 from windowshop.files import Rows
+from windowshop.files.report import Report
 from windowshop.operator import Json
 from windowshop.records import Item, item_key
 from windowshop.table import Rejected, Warned
@@ -68,7 +68,7 @@ class Ingest:
         for name, kind in mapping.filterable.items():
             self._place.call("add_field", name=name, kind=kind)
         for rows, outcomes in sources:
-            self._report.write(file=rows.name, found=rows.about())
+            self._report.opened(rows.name, rows.about())
             with progress(f"Reading {rows.name}", rows.bytes_total, steps=False) as advance:
                 self._read(rows, outcomes, advance)
         if self._keys is not None:
@@ -93,7 +93,7 @@ class Ingest:
             elif kind is Rejected:
                 self.done.read += 1
                 self.done.rejected += 1
-                self._report.write(file=rows.here, **outcome._asdict())
+                self._report.add(rows.here, outcome)
             else:
                 self._note(rows, outcome)
             if self._size >= CHARACTERS or len(self._items) + len(self._gone) >= ITEMS:
@@ -109,7 +109,7 @@ class Ingest:
             self.done.repeated += 1
         elif warned.line == 0:
             say(f"{rows.name}: {warned.reason}")
-        self._report.write(file=rows.here, **warned._asdict())
+        self._report.add(rows.here, warned)
 
     def _write(self, rows: Rows) -> None:
         if self._items:
@@ -120,9 +120,7 @@ class Ingest:
             for one in answer["rejected"]:
                 self.done.rejected += 1
                 line = self._lines[one["index"]]
-                self._report.write(
-                    file=rows.here, line=line, code=one["code"], reason=one["detail"]
-                )
+                self._report.add(rows.here, Rejected(line, one["code"], one["detail"], ""))
             if self._keys is not None:
                 self._keys.extend(item_key(self._place.store, item.item_id) for item in self._items)
             if len(self._texts) < SAMPLE:
@@ -210,5 +208,5 @@ def ingest(
     place: Place, sources: Sequence[Source], mapping: Mapping, full: bool, now_ms: int
 ) -> Json:
     """Everything into the catalogue, searchable on return."""
-    with Report(place.home, "ingest", now_ms) as report:
+    with Report(report_path(place.home, "ingest", now_ms)) as report:
         return asdict(Ingest(place, report, full).run(sources, mapping))

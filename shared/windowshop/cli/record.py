@@ -9,10 +9,10 @@ import orjson
 
 from windowshop import eventfile
 from windowshop.cli.command import Place
-from windowshop.cli.report import Report
 from windowshop.cli.screen import progress, say
-from windowshop.cli.sources import Source
+from windowshop.cli.sources import Source, report_path
 from windowshop.files import Rows
+from windowshop.files.report import Report
 from windowshop.operator import Json
 from windowshop.records import Event
 from windowshop.table import Rejected, Warned
@@ -49,7 +49,7 @@ class Load:
     def run(self, sources: Sequence[Source]) -> Loaded:
         begin = time.monotonic()
         for rows, outcomes in sources:
-            self._report.write(file=rows.name, found=rows.about())
+            self._report.opened(rows.name, rows.about())
             with progress(f"Recording {rows.name}", rows.bytes_total, steps=False) as advance:
                 self._read(rows, outcomes, advance)
         self.done.users = len(self._users)
@@ -84,7 +84,7 @@ class Load:
             self.done.rejected += 1
         elif outcome.line == 0:
             say(f"{rows.name}: {outcome.reason}")
-        self._report.write(file=rows.here, **outcome._asdict())
+        self._report.add(rows.here, outcome)
 
     def _write(
         self, rows: Rows, events: Sequence[Event], places: Sequence[int], lines: Sequence[int]
@@ -105,7 +105,7 @@ class Load:
         self._users.update(answer["users"])
         for one in answer["rejected"]:
             line = lines[one["index"]]
-            self._report.write(file=rows.here, line=line, code=one["code"], reason=one["detail"])
+            self._report.add(rows.here, Rejected(line, one["code"], one["detail"], ""))
 
     def _fold(self) -> None:
         behind = self._place.call("unfolded")["users"]
@@ -132,5 +132,5 @@ def _batches(outcomes: Iterator[Any]) -> Iterator[list[Any]]:
 
 def record(place: Place, sources: Sequence[Source], now_ms: int) -> Json:
     """Everything into the log and into the users' profiles."""
-    with Report(place.home, "record", now_ms) as report:
+    with Report(report_path(place.home, "record", now_ms)) as report:
         return asdict(Load(place, report).run(sources))

@@ -9,6 +9,7 @@ from windowshop import catalog, eventfile
 from windowshop.columns import Mapping
 from windowshop.files import Rows, open_rows
 from windowshop.mapping import load
+from windowshop.records import new_id
 
 MAY_BREAK = frozenset({"JSON array", "JSON objects", "Parquet"})
 """Formats that can be wrong from some place on; in the others only single rows can."""
@@ -48,3 +49,8 @@ def event_sources(paths: Sequence[Path], mapping: Mapping) -> list[Source]:
 def _begun(outcomes: Iterator[Any]) -> Iterator[Any]:
     """The same outcomes; what is wrong with the file as a whole is raised now."""
     return itertools.chain(list(itertools.islice(outcomes, 1)), outcomes)
+
+
+def report_path(home: Path, command: str, now_ms: int) -> Path:
+    """Where the report of one upload goes."""
+    return home / "reports" / f"{command}-{new_id(now_ms)}.csv"

@@ -29,8 +29,6 @@ BASELINES = (
     "user_knn",
     "text_only",
 )
-VALIDATED = 1_000
-"""Queries of the validation that settings are chosen by."""
 
 Advance = Callable[[int], None]
 Now = Callable[[], float]

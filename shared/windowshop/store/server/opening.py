@@ -65,10 +65,3 @@ def create(client: QdrantClient, aliases: Aliases, dim: int, card: dict[str, Any
     for kind, name in aliases.own.items():
         if not client.collection_exists(name):
             makers[kind](client, name, dim, card)
-
-
-def index_like(client: QdrantClient, old: str, new: str) -> None:
-    """Create the indexes of attributes that another collection has."""
-    for path, held in client.get_collection(old).payload_schema.items():
-        if path.startswith("attributes."):
-            client.create_payload_index(new, path, held.params or held.data_type)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from qdrant_client import models as m
 
-from windowshop.store import Payload, Sparse, StoredUser, Vector
+from windowshop.store import Payload, StoredUser, Vector
 from windowshop.store.schema import (
     BUCKET,
     HISTORY,
@@ -73,16 +72,6 @@ def put_user(tenant: str, user: StoredUser, write: str) -> m.UpdateOperation:
             update_filter=None if new else of_store(tenant, equals("version", user.version)),
         )
     )
-
-
-def add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
-    if TASTE in vectors:
-        user.taste = np.asarray(vectors[TASTE], np.float32)
-    if HISTORY in vectors:
-        sparse = vectors[HISTORY]
-        user.history = Sparse(
-            np.asarray(sparse.indices, np.uint32), np.asarray(sparse.values, np.float32)
-        )
 
 
 def params(how: Plan) -> m.SearchParams:

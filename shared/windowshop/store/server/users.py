@@ -1,0 +1,81 @@
+"""The users of all stores on a server."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from qdrant_client import models as m
+
+from windowshop.store import Neighbour, Sparse, StoredUser
+from windowshop.store.schema import HISTORY, MAX_ITEMS, TASTE, chunks, stored_user
+from windowshop.store.server.collection import Collection, new_write
+from windowshop.store.server.filters import among, of_store
+from windowshop.store.server.operations import put_user, wanted
+
+
+class Users:
+    """What `ServerStore` does with users; see the port for what each method promises."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._points = collection
+
+    def read(self, tenant: str, keys: Sequence[str], vectors: bool) -> dict[str, StoredUser]:
+        found: dict[str, StoredUser] = {}
+        for record in self._points.retrieve(keys, wanted(None), vectors):
+            payload = record.payload or {}
+            if payload.get("store") != tenant:
+                continue
+            key = str(record.id)
+            found[key] = stored_user(key, payload)
+            if vectors and isinstance(record.vector, dict):
+                _add_vectors(found[key], record.vector)
+        return found
+
+    def put(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
+        lost: list[str] = []
+        for part in chunks(users, MAX_ITEMS):
+            write = new_write()
+            first = {user.key: user for user in reversed(part)}
+            self._points.update([put_user(tenant, user, write) for user in first.values()])
+            done = {str(key) for key in self._points.written(list(first), write)}
+            lost += [u.key for u in part if u.key not in done or first[u.key] is not u]
+        return lost
+
+    def delete(self, tenant: str, keys: Sequence[str]) -> None:
+        if keys:
+            self._points.delete(of_store(tenant, among(list(keys))))
+
+    def neighbours(
+        self, tenant: str, query: Sparse, limit: int, exclude: Sequence[str]
+    ) -> list[Neighbour]:
+        if not len(query.indices):
+            return []
+        where = of_store(tenant)
+        if exclude:
+            where.must_not = [among(list(exclude))]
+        near = m.SparseVector(indices=query.indices.tolist(), values=query.values.tolist())
+        [points] = self._points.query(
+            [
+                m.QueryRequest(
+                    query=near, using=HISTORY, limit=limit, filter=where, with_payload=["tail"]
+                )
+            ]
+        )
+        return [Neighbour(str(p.id), p.score, (p.payload or {}).get("tail", "")) for p in points]
+
+    def count(self, tenant: str) -> int:
+        return self._points.count(of_store(tenant))
+
+    def keys(self, tenant: str) -> Iterator[str]:
+        for records in self._points.pages(tenant, False):
+            yield from (str(record.id) for record in records)
+
+
+def _add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
+    if TASTE in vectors:
+        user.taste = np.asarray(vectors[TASTE], np.float32)
+    if HISTORY in vectors:
+        sparse = vectors[HISTORY]
+        user.history = Sparse(
+            np.asarray(sparse.indices, np.uint32), np.asarray(sparse.values, np.float32)
+        )
