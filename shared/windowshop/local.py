@@ -53,8 +53,12 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
         threads=settings.threads or None,
     )
     store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
-    world = World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms)
-    users.finish_erasures(world)
+    try:
+        world = World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms)
+        users.finish_erasures(world)
+    except BaseException:
+        store.close()  # or nobody could open it until this process ends
+        raise
     return Shop(world)
 
 

@@ -38,12 +38,15 @@ class Table(Protocol):
 
 
 class Rejected(NamedTuple):
-    """A row that was not taken. `code` is stable, `reason` is for people."""
+    """A row that was not taken. `code` is stable, `reason` is for people; `item_id` is that of an
+    item whose row could not be used otherwise: it is not missing.
+    """
 
     line: int
     code: str
     reason: str
     excerpt: str
+    item_id: str | None = None
 
 
 class Warned(NamedTuple):

@@ -240,6 +240,15 @@ def test_full_removes_what_no_file_names(shop: Path, tmp_path: Path) -> None:
     assert left == 2
 
 
+def test_full_spares_an_item_whose_row_was_rejected(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("item_id,title,price\nmilk,Organic Milk,cheap\nrice,Basmati Rice,2\n", "utf-8")
+    counts = run("ingest", file, "--full", "--json", home=shop).json
+    assert (counts["accepted"], counts["rejected"], counts["deleted"]) == (1, 1, 4)
+    left = run("doctor", "--json", home=shop).json["shop"]["stores"]["default"]["items"]
+    assert left == 2
+
+
 def test_a_deleted_row_removes_its_item(shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "gone.csv"
     file.write_text("item_id,title,deleted\nmilk,Organic Milk,yes\nrice,Basmati Rice,\n", "utf-8")

@@ -186,7 +186,7 @@ class Reader:
             flaw = error
         except ValidationError as error:
             flaw = flaw_of(error)
-        return Rejected(line, flaw.code, flaw.reason, excerpt(row))
+        return Rejected(line, flaw.code, flaw.reason, excerpt(row), self.id_of(row))
 
     def _item(self, line: int, row: Row) -> Accepted | Removed:
         item_id = self.id_of(row)

@@ -94,6 +94,9 @@ class Ingest:
                 self.done.read += 1
                 self.done.rejected += 1
                 self._report.add(rows.here, outcome)
+                if self._keys is not None and outcome.item_id is not None:
+                    # A price that cannot be read does not mean that the item is gone.
+                    self._keys.append(item_key(self._place.store, outcome.item_id))
             else:
                 self._note(rows, outcome)
             if self._size >= CHARACTERS or len(self._items) + len(self._gone) >= ITEMS:
