@@ -90,8 +90,8 @@ def habit(ask: Ask) -> Source:
     """The user's own items by decayed frequency."""
     half_life = float(ask.world.blend["habit_half_life"])
     found = ask.habit = profiles.habit(ask.profile, ask.now, half_life)
-    # One look at a thing is no habit, and only what was bought can be bought again.
-    again = found.counts > 1 if found.basis == "weak" else found.counts > 0
+    # One look or like is no habit, and only what was bought can be bought again.
+    again = found.counts > (0 if found.basis == "purchase" else 1)
     if ask.request.scenario == "buy_again" and found.basis != "purchase":
         again[:] = False
     keys, scores = found.keys[again], found.scores[again]

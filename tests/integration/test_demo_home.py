@@ -124,7 +124,7 @@ def test_all_products_and_purchases_are_there(loaded: Path) -> None:
 def test_example_shoppers_are_there_for_the_page(loaded: Path) -> None:
     shoppers = json.loads((loaded / "page" / "shoppers.json").read_text("utf-8"))
     assert shoppers
-    assert all(set(shopper) == {"user_id", "about"} for shopper in shoppers)
+    assert all(set(shopper) == {"user_id", "name", "description"} for shopper in shoppers)
 
 
 def test_a_second_run_finds_what_is_there(loaded: Path, data: Path) -> None:

@@ -247,5 +247,5 @@ def test_a_shopper_is_who_shows_a_taste_most_and_shops_often_enough() -> None:
     nobody = Taste("The cat's household", frozenset({"CAT FOOD"}))
     found = shoppers(purchases.purchases(till(rows)), products, [taste, nobody])
     assert [shopper["user_id"] for shopper in found] == ["1"]
-    assert "Dry Dog Food" in found[0]["about"]
-    assert "40 baskets" in found[0]["about"]
+    assert "Dry Dog Food" in found[0]["description"]
+    assert "40 baskets" in found[0]["description"]

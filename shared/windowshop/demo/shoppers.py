@@ -58,7 +58,7 @@ TASTES = (
 def shoppers(
     sold: Purchases, products: Mapping[str, Sequence[object]], tastes: Sequence[Taste] = TASTES
 ) -> list[dict[str, str]]:
-    """For each taste the household that shows it most, as `{user_id, about}`.
+    """For each taste the household that shows it most, as `{user_id, name, description}`.
 
     Most: the highest share of its lines, among those with at least LEAST_BASKETS baskets.
     """
@@ -82,7 +82,8 @@ def shoppers(
         found.append(
             {
                 "user_id": str(households[best]),
-                "about": f"{taste.name}: {' · '.join(names)} are {round(100 * share[best])}% "
+                "name": taste.name,
+                "description": f"{' · '.join(names)} are {round(100 * share[best])}% "
                 f"of what they buy, in {baskets[best]} baskets",
             }
         )
