@@ -17,7 +17,7 @@ from windowshop.store import Payload
 DEMOTES = frozenset({"for_you", "similar", "bought_together"})
 OWN_ONLY = frozenset({"recently_viewed", "buy_again", "rerank"})
 FEW, FILL = 200, 2_000
-HEAD = 60
+HEAD = 20
 FILL_SHARE = 0.1
 AVAILABLE = AnyOf("available", (True,))
 

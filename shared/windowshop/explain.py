@@ -33,7 +33,7 @@ def because_of(kind_code: int, item: Mapping[str, Any] | None, query: str | None
     title = title_of(item)
     did = _DID.get(kind, "looked at")
     phrase = did.format(title) if "{}" in did else f"{did} {title}"
-    return Reason(
+    return Reason.model_construct(
         kind="because_of",
         item_id=item["item_id"],
         item_title=title,
@@ -50,7 +50,7 @@ def buy_again(times: int, kind_code: int) -> Reason:
     )
     this = "" if "this" in verb else " this"
     often = "before" if times <= 1 else "twice" if times == 2 else f"{times} times"
-    return Reason(kind="buy_again", event=kind, text=f"You {verb}{this} {often}")
+    return Reason.model_construct(kind="buy_again", event=kind, text=f"You {verb}{this} {often}")
 
 
 def about(kind: str, item: Mapping[str, Any]) -> Reason:
@@ -63,7 +63,7 @@ def about(kind: str, item: Mapping[str, Any]) -> Reason:
 
 
 def search(query: str) -> Reason:
-    return Reason(kind="search", text=f"Matches “{query[:80]}”")
+    return Reason.model_construct(kind="search", text=f"Matches “{query[:80]}”")
 
 
 def recent(kind_code: int) -> Reason:
@@ -82,7 +82,7 @@ def popular(half_life_days: float) -> Reason:
         if half_life_days <= 7
         else "this month"
     )
-    return Reason(kind="popular", text=f"Popular {span}")
+    return Reason.model_construct(kind="popular", text=f"Popular {span}")
 
 
 TRENDING = Reason(kind="trending", text="Trending now")

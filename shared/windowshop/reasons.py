@@ -16,6 +16,8 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
     signals = [pool.strongest(c.row) if c.row >= 0 else None for c in chosen]
     pulled = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "meaning"]
     causes = _causes(ask, pulled)
+    own = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "habit"]
+    again = _again(ask, own)
     half_life = float(ask.world.blend["popular_half_life"])
     reasons = []
     for candidate, signal in zip(chosen, signals, strict=True):
@@ -23,7 +25,7 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
         if candidate.pinned:
             reasons.append(explain.PINNED)
         elif signal == "habit":
-            reasons.append(_again(ask, key))
+            reasons.append(again[key])
         elif signal == "recent":
             reasons.append(explain.recent(profiles.last_kind(ask.profile, key) or 0))
         elif signal == "intent":
@@ -81,11 +83,16 @@ def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
     return causes
 
 
-def _again(ask: Ask, key: int) -> Reason:
-    """How often the user came back to it."""
-    assert ask.habit is not None  # noqa: S101 - the habit is what proposed it
-    row = int(np.searchsorted(ask.habit.keys, np.uint64(key)))
-    return explain.buy_again(int(ask.habit.counts[row]), int(ask.habit.kinds[row]))
+def _again(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
+    """For items that the user's habit proposed: how often they came back to it."""
+    if ask.habit is None or not keys:
+        return {}
+    rows = np.searchsorted(ask.habit.keys, np.array(keys, np.uint64))
+    counts, kinds = ask.habit.counts[rows].tolist(), ask.habit.kinds[rows].tolist()
+    return {
+        key: explain.buy_again(count, kind)
+        for key, count, kind in zip(keys, counts, kinds, strict=True)
+    }
 
 
 def _step(ask: Ask, key: int) -> Reason:

@@ -24,13 +24,13 @@ from windowshop.rank import (
     Source,
     above_floor,
 )
-from windowshop.records import Request
+from windowshop.records import Request, user_key
 from windowshop.store import Search, Sparse, Vector
 from windowshop.words import overlap
 from windowshop.world import Tenant, World
 
 DAY_MS = 86_400_000
-PER_INTEREST = 60
+PER_INTEREST = 40
 PER_SEARCH = 200
 OWN = 100
 POPULAR = 100
@@ -50,7 +50,7 @@ class Ask:
     now: int
     profile: Profile
     tastes: Tastes
-    user_keys: Sequence[str]
+    user: str | None
     where: Filter | None
     asked: list[int] = field(default_factory=list)
     query: Vector | None = None
@@ -186,9 +186,17 @@ def _together(ask: Ask) -> list[Source]:
     keys = np.array(ask.asked, np.uint64)
     dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
     query = Sparse(dims, np.ones(len(dims), np.float32))
-    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.user_keys)
+    own = [user_key(ask.tenant.name, user) for user in _same(ask)]
+    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, own)
     tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
     return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
+
+
+def _same(ask: Ask) -> list[str]:
+    """The user who asks, and the guests merged into them: none is a neighbour."""
+    if ask.user is None:
+        return []
+    return [ask.user, *ask.world.log.links_of(ask.tenant.name, ask.user)]
 
 
 def together(

@@ -24,7 +24,6 @@ from windowshop.records import (
     format_instant,
     item_key,
     new_id,
-    user_key,
     user_name,
 )
 from windowshop.retrieve import Ask, score, score_locally
@@ -104,16 +103,13 @@ def _ask(
     world: World, tenant: Tenant, request: Request, now: int, held: Held
 ) -> tuple[Ask, Degraded | None]:
     degraded = None
-    profile, tastes, keys = Profile.EMPTY, Tastes.EMPTY, []
+    profile, tastes = Profile.EMPTY, Tastes.EMPTY
     user = user_name(request.user_id, request.anonymous_id)
     try:
         if user is not None:
             if user not in held:
                 held[user] = read_profile(world, tenant, user)
             profile, tastes = held[user]
-            keys = [
-                user_key(tenant.name, u) for u in (user, *world.log.links_of(tenant.name, user))
-            ]
         if request.recent:
             check_times(request.recent, world.wall())
             profile = fold_recent(tenant, profile, request.recent, now)
@@ -121,7 +117,7 @@ def _ask(
     except Unavailable as error:
         degraded = _degraded(error, "a slate that does not know the user")
     asked = [item_key(tenant.name, item_id) for item_id in request.item_ids or ()]
-    ask = Ask(world, tenant, request, now, profile, tastes, keys, None, asked)
+    ask = Ask(world, tenant, request, now, profile, tastes, user, None, asked)
     ask.where = _where(ask)
     if request.query is not None and ask.wants("query"):
         try:
