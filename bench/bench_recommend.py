@@ -1,5 +1,9 @@
 """`for_you` over HTTP at the demo's catalogue: throughput, latency at a steady rate, CPU by step,
 freshness, memory. Server and load generator share this machine's cores.
+
+Over HTTP the demo's 2,469 shoppers ask again and again, and do nothing in between: what their
+interests find is remembered after the first time. `recommend_first_cpu_ms` and the steps are of
+requests that remember nothing, as after every event of a shopper or change of an item.
 """
 
 import asyncio
@@ -136,11 +140,13 @@ def by_step(home: Path, shoppers: list[str], count: int = 1_000) -> dict[str, fl
         for _ in range(300):
             shop.recommend("default", Request(user_id=draw.choice(shoppers)))
         spent.clear()
+        tenant = shop.world.tenant("default")
         begun = time.process_time()
         for _ in range(count):
+            tenant.found.clear()
             shop.recommend("default", Request(user_id=draw.choice(shoppers)))
         whole = (time.process_time() - begun) / count * 1000
     finally:
         shop.close()
     steps = {f"step_{name}_ms": seconds / count * 1000 for name, seconds in spent.items()}
-    return {"step_all_cpu_ms": whole, **steps}
+    return {"recommend_first_cpu_ms": whole, **steps}

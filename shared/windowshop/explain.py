@@ -1,7 +1,7 @@
 """Reasons: the signal and the past event that contributed most, in words for shoppers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from windowshop.records import KINDS, Kind, Reason
 
@@ -33,7 +33,7 @@ def because_of(kind_code: int, item: Mapping[str, Any] | None, query: str | None
     title = title_of(item)
     did = _DID.get(kind, "looked at")
     phrase = did.format(title) if "{}" in did else f"{did} {title}"
-    return Reason.model_construct(
+    return Reason(
         kind="because_of",
         item_id=item["item_id"],
         item_title=title,
@@ -50,20 +50,18 @@ def buy_again(times: int, kind_code: int) -> Reason:
     )
     this = "" if "this" in verb else " this"
     often = "before" if times <= 1 else "twice" if times == 2 else f"{times} times"
-    return Reason.model_construct(kind="buy_again", event=kind, text=f"You {verb}{this} {often}")
+    return Reason(kind="buy_again", event=kind, text=f"You {verb}{this} {often}")
 
 
-def about(kind: str, item: Mapping[str, Any]) -> Reason:
+def about(kind: Literal["similar", "bought_together"], item: Mapping[str, Any]) -> Reason:
     """`similar` to an item, or `bought_together` with it."""
     title = title_of(item)
     words = {"similar": f"Similar to {title}", "bought_together": f"Often taken with {title}"}
-    return Reason.model_validate(
-        {"kind": kind, "item_id": item["item_id"], "item_title": title, "text": words[kind]}
-    )
+    return Reason(kind=kind, item_id=item["item_id"], item_title=title, text=words[kind])
 
 
 def search(query: str) -> Reason:
-    return Reason.model_construct(kind="search", text=f"Matches “{query[:80]}”")
+    return Reason(kind="search", text=f"Matches “{query[:80]}”")
 
 
 def recent(kind_code: int) -> Reason:
@@ -82,7 +80,7 @@ def popular(half_life_days: float) -> Reason:
         if half_life_days <= 7
         else "this month"
     )
-    return Reason.model_construct(kind="popular", text=f"Popular {span}")
+    return Reason(kind="popular", text=f"Popular {span}")
 
 
 TRENDING = Reason(kind="trending", text="Trending now")

@@ -1,6 +1,7 @@
 """The true cause of each item in a slate: its strongest signal, and the event that pulled most."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _step(ask: Ask, key: int) -> Reason:
     return explain.because_of(step.kind, card, step.query)
 
 
-def _about(ask: Ask, key: int, kind: str) -> Reason:
+def _about(ask: Ask, key: int, kind: Literal["similar", "bought_together"]) -> Reason:
     """The asked item that is nearest to this one."""
     cards = ask.world.cards(ask.tenant, ask.asked)
     known = [asked for asked in ask.asked if asked in cards]

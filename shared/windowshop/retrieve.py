@@ -25,7 +25,7 @@ from windowshop.rank import (
     above_floor,
 )
 from windowshop.records import Request, user_key
-from windowshop.store import Search, Sparse, Vector
+from windowshop.store import Sparse, Vector
 from windowshop.words import overlap
 from windowshop.world import Tenant, World
 
@@ -115,29 +115,28 @@ def popular(ask: Ask) -> Source:
 
 def _dense(ask: Ask) -> list[Source]:
     """Searches by meaning: the user's interests, the items asked about, the words searched for."""
-    wanted: list[tuple[str, float, Search]] = []
+    wanted: list[tuple[str, float, tuple[Vector, int, Filter | None]]] = []
     room = len(ask.request.exclude or ()) + (400 if ask.request.seen == "drop" else 0)
     if ask.wants("meaning") and ask.request.scenario == "for_you":
         for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
             limit = PER_INTEREST + ask.request.limit + room
-            wanted.append(("meaning", float(weight), Search(vector, limit, ask.where)))
+            wanted.append(("meaning", float(weight), (vector, limit, ask.where)))
     if ask.intent is not None:
-        wanted.append(("intent", 1.0, Search(ask.intent, PER_SEARCH + room, ask.where)))
+        wanted.append(("intent", 1.0, (ask.intent, PER_SEARCH + room, ask.where)))
     if ask.wants("similar") and ask.asked:
         near = mean_vector(ask, ask.asked)
         if near is not None:
             limit = PER_SEARCH + ask.request.limit + room
-            wanted.append(("similar", 1.0, Search(near, limit, ask.where)))
+            wanted.append(("similar", 1.0, (near, limit, ask.where)))
     if ask.wants("query") and ask.query is not None:
         limit = PER_SEARCH + ask.request.limit + room
-        wanted.append(("query", 1.0, Search(ask.query, limit, ask.where)))
+        wanted.append(("query", 1.0, (ask.query, limit, ask.where)))
     if not wanted:
         return []
-    answers = ask.world.store.search(ask.tenant.name, [search for _, _, search in wanted])
+    answers = ask.world.search(ask.tenant, [search for _, _, search in wanted])
     found = []
-    for (signal, weight, _), hits in zip(wanted, answers, strict=True):
-        keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
-        cosines = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
+    for (signal, weight, _), (hits, near_by) in zip(wanted, answers, strict=True):
+        keys, cosines = hits, near_by
         if signal == "intent":  # what was just looked at is not what is looked for
             other = ~np.isin(keys, np.array([step.item for step in ask.steps], np.uint64))
             keys, cosines = keys[other], cosines[other]

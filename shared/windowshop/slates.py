@@ -73,7 +73,7 @@ def recommend(
         as_of=None if ask.profile.newest is None else format_instant(ask.profile.newest),
         degraded=degraded,
         items=[
-            SlateItem.model_construct(
+            SlateItem(
                 item_id=candidate.item["item_id"],
                 score=round(float(candidate.score), 6),
                 fields=_shown(candidate.item, fields),

@@ -1,7 +1,6 @@
 """What the verbs of a shop work with: the ports, the settings, and small caches of what they read.
 
-One `World` a process. Caches are kept exact by the writes that go through this process; where other
-processes write too (AWS), `fresh_ms` bounds how long an entry is believed.
+One `World` a process. Caches are kept exact by the writes, which all go through this process.
 """
 
 import threading
@@ -15,7 +14,7 @@ import numpy as np
 
 from windowshop.encode import Encoder
 from windowshop.errors import InvalidInput, Misconfigured
-from windowshop.filters import FieldType
+from windowshop.filters import FieldType, Filter
 from windowshop.log import Appended, Batch, Log
 from windowshop.logs import log
 from windowshop.popularity import Popularity
@@ -23,14 +22,19 @@ from windowshop.profile import Events, Keys, Weights, as_events
 from windowshop.profile.events import IMPRESSION
 from windowshop.rank import Floats
 from windowshop.settings import Settings
-from windowshop.store import Payload, Store, Vector
+from windowshop.store import Payload, Search, Store, Vector
 
 MAX_CARDS = 200_000
 MAX_VECTORS = 40_000
 MAX_QUERIES = 2_000
 MAX_KNOWN = 2_000_000
+MAX_FOUND = 20_000
 READ = 1_000
 SNAPSHOT = "popularity"
+
+
+Found = tuple[bytes, int, Filter | None]
+"""A search by content: vector, limit, filter."""
 
 
 class Clock(Protocol):
@@ -49,6 +53,7 @@ class Tenant:
     fields: dict[str, FieldType]
     cards: dict[int, Payload | None] = field(default_factory=dict)
     vectors: dict[int, Vector | None] = field(default_factory=dict)
+    found: dict[Found, tuple[Keys, Floats]] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
     stale: bool = False
     """Events were deleted: the counts are due to be made again."""
@@ -64,7 +69,6 @@ class World:
     encoder: Encoder
     settings: Settings
     wall: Clock
-    fresh_ms: int | None = None
     weights: Weights = field(init=False)
     blend: Mapping[str, Any] = field(init=False)
     tenants: dict[str, Tenant] = field(default_factory=dict)
@@ -201,11 +205,35 @@ class World:
 
     def forget_cached(self, tenant: Tenant, keys: Iterable[int], vectors: bool = True) -> None:
         """Called after a write: what was read before is no longer believed."""
+        tenant.found = {}
         for key in keys:
             tenant.cards.pop(key, None)
             tenant.known.discard(key)
             if vectors:
                 tenant.vectors.pop(key, None)
+
+    def search(
+        self, tenant: Tenant, searches: Sequence[tuple[Vector, int, Filter | None]]
+    ) -> list[tuple[Keys, Floats]]:
+        """Keys and cosines of each search, best first; all that are not remembered in one call.
+
+        What a user's interests find changes with their events and with the items, not with every
+        page they look at: answers are remembered by content until any item is written.
+        """
+        held = tenant.found
+        names = [(vector.tobytes(), limit, where) for vector, limit, where in searches]
+        missing = [at for at, name in enumerate(names) if name not in held]
+        if missing:
+            asked = [Search(*searches[at]) for at in missing]
+            answers = self.store.search(tenant.name, asked)
+            _make_room(held, len(missing), MAX_FOUND)
+            fresh: dict[Found, tuple[Keys, Floats]] = {}
+            for at, hits in zip(missing, answers, strict=True):
+                keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
+                cosines = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
+                fresh[names[at]] = held[names[at]] = keys, cosines
+            return [fresh.get(name) or held[name] for name in names]
+        return [held[name] for name in names]
 
     def query_vector(self, text: str) -> Vector:
         """The vector [dim] of a search; the last few thousand are remembered."""

@@ -121,7 +121,9 @@ class _Past:
 
 
 class _Crowd:
-    """A store whose users are up to date whenever one user's request reads the others."""
+    """A store whose users are up to date whenever one user's request reads the others: through
+    `neighbours`, the only way to do so.
+    """
 
     def __init__(self, store: Store, catch_up: Callable[[], None]) -> None:
         self._store, self._catch_up = store, catch_up

@@ -1,5 +1,6 @@
 """Answers: slates with reasons, and receipts for writes."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -8,7 +9,8 @@ from windowshop.records.events import Kind
 from windowshop.records.requests import Scenario
 
 
-class Reason(BaseModel):
+@dataclass(slots=True)
+class Reason:
     """Why an item stands in a slate; `text` is for shoppers."""
 
     kind: Literal[
@@ -30,7 +32,10 @@ class Reason(BaseModel):
     event: Kind | None = None
 
 
-class SlateItem(BaseModel):
+@dataclass(slots=True)
+class SlateItem:
+    """Like `Reason` a plain dataclass: dozens are made for every answer, from what was checked."""
+
     item_id: str
     score: float
     fields: dict[str, Any]
