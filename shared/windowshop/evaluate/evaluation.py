@@ -16,7 +16,7 @@ from windowshop.evaluate.trace import Trace
 from windowshop.records import item_key
 
 READ = 1_000
-VALIDATED = 500
+VALIDATED = 5_000
 """Queries of the validation that the baselines' settings are chosen by."""
 
 
