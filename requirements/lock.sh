@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins every package in demo.txt and dev.txt, with hashes, for every platform and Python at once.
+# Pins every package in demo.txt, dev.txt and emulator.txt, with hashes, for every platform and Python at once.
 # Pins that still fit are kept; --upgrade takes the newest of everything.
 set -eu
 
@@ -11,9 +11,14 @@ fi
 
 compile() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --custom-compile-command "make lock" pyproject.toml requirements/demo.in "$@"
+        --custom-compile-command "make lock" "$@"
 }
 
-compile --output-file requirements/demo.txt "$@"
+ours="pyproject.toml requirements/demo.in"
+# shellcheck disable=SC2086 # two files
+compile $ours --output-file requirements/demo.txt "$@"
 # Constrained by the first, so that the one environment contains the other.
-compile --output-file requirements/dev.txt --extra dev --constraints requirements/demo.txt "$@"
+# shellcheck disable=SC2086
+compile $ours --output-file requirements/dev.txt --extra dev \
+    --constraints requirements/demo.txt "$@"
+compile requirements/emulator.in --output-file requirements/emulator.txt "$@"

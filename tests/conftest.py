@@ -1,8 +1,34 @@
-"""What all suites share: Hypothesis runs the same examples everywhere and is not timed."""
+"""What all suites share: Hypothesis runs the same examples everywhere and is not timed; the AWS
+emulator is started once, when the first test asks for it.
+"""
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from localstack import emulator as emulators
 
 settings.register_profile(
     "windowshop", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("windowshop")
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """A running AWS emulator: `.url`, `.variables`. Tests name their own tables, queues, buckets."""
+    with emulators.running() as started:
+        yield started
+
+
+@pytest.fixture
+def aws(emulator, monkeypatch):
+    """The emulator, with boto3 pointed at it by the environment."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in emulator.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    return emulator

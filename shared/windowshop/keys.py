@@ -11,7 +11,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, Literal, Protocol, TypeGuard, get_args
 
 import jwt
 from jwt.types import Options
@@ -52,6 +52,27 @@ class Key:
     @property
     def live(self) -> bool:
         return self.revoked_ms is None
+
+
+class Keyring(Protocol):
+    """The port to the stored keys. Every method raises Unavailable when they cannot be reached."""
+
+    def key(self, digest: str) -> Key | None:
+        """The stored key with this digest, revoked or not."""
+
+    def has_keys(self) -> bool:
+        """Whether a key was ever made, in any store."""
+
+    def keys(self, store: str) -> list[Key]:
+        """All keys of a store, oldest first."""
+
+    def put_key(self, key: Key) -> None: ...
+
+    def revoke_key(self, store: str, key_id: str, now_ms: int) -> None:
+        """From now on the key works no more. Raises NotFound."""
+
+    def signing_secret(self, store: str, create: bool = False) -> str | None:
+        """The secret that a store's user tokens are signed with; with `create` one is made."""
 
 
 def digest_of(key: str) -> str:

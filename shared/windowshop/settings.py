@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -69,6 +69,62 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The file's values arrive as arguments; the environment goes before them."""
         return env_settings, init_settings
+
+
+class AwsSettings(BaseSettings):
+    """Where a deployment's parts are; the stacks in infra/ set all of it. Each function is given
+    only what it needs: a part whose name is empty is not there.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WINDOWSHOP_", extra="ignore")
+
+    table: str = ""
+    """The DynamoDB table of the event log."""
+    bucket: str = ""
+    """Catalogues that were uploaded, chunks, reports, saved state."""
+    parameters: str = "/windowshop/shop"
+    """What the names of all SSM parameters begin with: keys, secrets, Qdrant's address."""
+    bus: str = ""
+    """The EventBridge bus of domain events."""
+    catalogue_queue: str = ""
+    embed_queue: str = ""
+    embed_bulk_queue: str = ""
+    """The GPU lane; without it everything is embedded by the function."""
+    events_queue: str = ""
+    catalogue_letters: str = ""
+    embed_letters: str = ""
+    embed_bulk_letters: str = ""
+    events_letters: str = ""
+    batch_queue: str = ""
+    batch_embed: str = ""
+    batch_ingest: str = ""
+    """The AWS Batch job queue and the job definitions of the GPU lane and of huge uploads."""
+    small_items: int = Field(default=2_000, ge=0)
+    """Up to so many new texts in an upload are embedded by the function, at once."""
+    key_rps: float = Field(default=0, ge=0)
+    """About how many requests a second a key may send to one instance; 0: no limit."""
+    believed_s: float = Field(default=10, ge=0, le=3600)
+    """For how long an instance believes what it read of items, fields and counts."""
+    models: Path | None = None
+    """A folder with the prepared encoder, as the functions' packages have one."""
+    qdrant_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("QDRANT_URL", "qdrant_url")
+    )
+    qdrant_api_key: str | None = Field(
+        default=None, validation_alias=AliasChoices("QDRANT_API_KEY", "qdrant_api_key")
+    )
+    """Where these two are not given, they are read from SSM."""
+
+
+def load_aws_settings(values: Mapping[str, Any] | None = None) -> AwsSettings:
+    """From the environment; `values` stand for what it lacks. Raises Misconfigured."""
+    try:
+        return AwsSettings(**{**(values or {}), **AwsSettings().model_dump(exclude_unset=True)})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        variable = name if name.startswith("QDRANT") else f"WINDOWSHOP_{name.upper()}"
+        raise Misconfigured(f"{variable}: {first['msg']}") from None
 
 
 def home_of(argument: Path | None) -> Path:

@@ -6,12 +6,12 @@ was ever made, every call needs one.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from starlette.requests import Request
 
 from windowshop.errors import Flaw, Forbidden, InvalidInput, Unauthorized
-from windowshop.keys import MAX_KEY, Key, Role, digest_of, is_genuine, read_user_token
+from windowshop.keys import MAX_KEY, Key, Keyring, Role, digest_of, is_genuine, read_user_token
 
 DEFAULT_STORE = "default"
 STORE_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -20,19 +20,6 @@ MAX_REMEMBERED = 4_096
 
 Headers = Mapping[bytes, bytes]
 Clock = Callable[[], int]
-
-
-class Keyring(Protocol):
-    """What access asks of the log."""
-
-    def key(self, digest: str) -> Key | None:
-        """The stored key with this digest."""
-
-    def has_keys(self) -> bool:
-        """Whether a key was ever made, in any store."""
-
-    def signing_secret(self, store: str, create: bool = False) -> str | None:
-        """The secret that a store's user tokens are signed with."""
 
 
 class Caller(NamedTuple):
