@@ -80,7 +80,8 @@ class Desk:
     def fallback(self) -> list[Candidate]:
         """The popular items whose payloads are kept at hand, for when the store is away."""
         ask = self._ask
-        rows = [(item_key(ask.tenant.name, item["item_id"]), item) for item in ask.tenant.fallback]
+        kept = ask.world.fallback(ask.tenant)
+        rows = [(item_key(ask.tenant.name, item["item_id"]), item) for item in kept]
         found = [
             Candidate(key, item, 1.0 / (place + 1), -1)
             for place, (key, item) in enumerate(rows)

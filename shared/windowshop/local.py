@@ -54,7 +54,8 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
     )
     store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
     try:
-        world = World(store, SqliteLog(home / "log.sqlite"), encoder, settings, wall_ms)
+        kept = SqliteLog(home / "log.sqlite")
+        world = World(store, kept, encoder, settings, wall_ms, keyring=kept, letters=kept)
         users.finish_erasures(world)
     except BaseException:
         store.close()  # or nobody could open it until this process ends

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import cast
 
 import uvicorn
 
@@ -18,7 +17,6 @@ from windowshop.api import Access, create_app
 from windowshop.errors import InvalidInput, NotReady, Unavailable
 from windowshop.keeper import Keeper
 from windowshop.local import EventQueue, open_shop, wall_ms
-from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import configure
 from windowshop.records import Request
 from windowshop.serving import Serving
@@ -69,7 +67,7 @@ def serve(home: Path, host: str, port: int, on_ready: Callable[[str], None]) -> 
 def _access(shop: Shop, host: str) -> Access:
     """Who may call. Raises InvalidInput where others could and there are no keys."""
     is_local = _is_loopback(host)
-    keyring = cast(SqliteLog, shop.world.log)
+    keyring = shop.world.keyring
     if not is_local and not keyring.has_keys():
         raise InvalidInput(
             f"--host {host} can be reached by others, and this home has no keys: "

@@ -76,6 +76,12 @@ class Shop:
         recorded.rejected = rejected
         return recorded
 
+    def record_many(
+        self, tenant: str, batches: Sequence[tuple[Sequence[Event], int]]
+    ) -> list[Recorded]:
+        """Log and fold batches of events together, each with the time (ms) it was received."""
+        return recording.record_many(self.world, tenant, batches)
+
     def log_rows(self, tenant: str, rows: Sequence[EventRow], received_ms: int) -> Recorded:
         """Rows straight into the log, for bulk loads; `fold_waiting` comes after."""
         return recording.log_rows(self.world, tenant, rows, received_ms)
@@ -140,15 +146,27 @@ class Shop:
         }
 
     def maintain(self) -> list[str]:
-        """What a quiet moment is good for: indexes, the saved counts, the items kept at hand."""
+        """What a quiet moment is good for: indexes, retention, and all that `refresh` does."""
         done = self.world.store.maintain()
         for name in self.world.log.stores():
             done += self._expire(name)
             if self.world.tenant(name).stale:
                 self.world.recount(name)
-            self.refresh_fallback(name)
-        self.world.save_popularity()
+        self.refresh()
         return done
+
+    def refresh(self) -> None:
+        """Count what was logged, save the counts, and keep popular items at hand for when the store
+        is away. One process at a time; on AWS a scheduler calls it every minute.
+        """
+        try:
+            users.finish_erasures(self.world)
+        finally:  # the counts need no store
+            for name in self.world.log.stores():
+                self.world.catch_up(name)
+            self.world.save_counts()
+        for name in self.world.log.stores():
+            self.refresh_fallback(name)
 
     def _expire(self, name: str) -> list[str]:
         """Delete events older than the shop's retention, if it set one."""
@@ -169,12 +187,12 @@ class Shop:
         half_life = float(self.world.blend["popular_half_life"])
         keys, _ = state.popularity.top(FALLBACK_ITEMS, half_life, self.world.now(state))
         cards = self.world.cards(state, keys.tolist())
-        state.fallback = [cards[key] for key in keys.tolist() if key in cards]
+        self.world.keep_fallback(state, [cards[key] for key in keys.tolist() if key in cards])
 
     def close(self) -> None:
         """Save what is worth saving and let go of files."""
         try:
-            self.world.save_popularity()
+            self.world.save_counts()
         finally:
             self.world.store.close()
             self.world.log.close()

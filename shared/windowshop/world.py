@@ -1,20 +1,24 @@
 """What the verbs of a shop work with: the ports, the settings, and small caches of what they read.
 
-One `World` a process. Caches are kept exact by the writes, which all go through this process.
+One `World` a process. Where all writes go through this process they keep its caches exact; where
+others write too (`believed_ms`), what was read is believed for that long.
 """
 
 import threading
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 
 from windowshop.encode import Encoder
-from windowshop.errors import InvalidInput, Misconfigured
+from windowshop.errors import InvalidInput, Misconfigured, Unavailable
 from windowshop.filters import FieldType, Filter
+from windowshop.keys import Keyring
+from windowshop.letters import Letters
 from windowshop.log import Appended, Batch, Log
 from windowshop.logs import log
 from windowshop.popularity import Popularity
@@ -22,6 +26,7 @@ from windowshop.profile import Events, Keys, Weights, as_events
 from windowshop.profile.events import IMPRESSION
 from windowshop.rank import Floats
 from windowshop.settings import Settings
+from windowshop.signals import Signals, Silent
 from windowshop.store import Payload, Search, Store, Vector
 
 MAX_CARDS = 200_000
@@ -31,7 +36,7 @@ MAX_KNOWN = 2_000_000
 MAX_FOUND = 20_000
 READ = 1_000
 SNAPSHOT = "popularity"
-
+FALLBACK = "fallback"
 
 Found = tuple[bytes, int, Filter | None]
 """A search by content: vector, limit, filter."""
@@ -43,14 +48,26 @@ class Clock(Protocol):
 
 
 @dataclass(slots=True)
+class Counted:
+    """Live counts, and how far in the log they have come."""
+
+    popularity: Popularity
+    seq: int
+
+
+@dataclass(slots=True)
 class Tenant:
-    """What this process holds of one store."""
+    """What this process holds of one store. Its counts are read when they are first asked for: a
+    process that only folds events never needs them.
+    """
 
     name: str
-    popularity: Popularity
     newest_ms: int
-    seq: int
     fields: dict[str, FieldType]
+    read_counts: "Callable[[Tenant], Counted]"
+    until_ms: int = 0
+    """Until when what was read is believed, where others write too."""
+    counted: Counted | None = None
     cards: dict[int, Payload | None] = field(default_factory=dict)
     vectors: dict[int, Vector | None] = field(default_factory=dict)
     found: dict[Found, tuple[Keys, Floats]] = field(default_factory=dict)
@@ -59,16 +76,32 @@ class Tenant:
     """Events were deleted: the counts are due to be made again."""
     fallback: list[Payload] = field(default_factory=list)
 
+    @property
+    def counts(self) -> Counted:
+        return self.counted or self.read_counts(self)
+
+    @property
+    def popularity(self) -> Popularity:
+        return self.counts.popularity
+
 
 @dataclass(slots=True)
 class World:
-    """The ports, chosen once, and what is derived from the settings."""
+    """The ports, chosen once, and what is derived from the settings.
+
+    `counting`: this process counts what is logged; otherwise it reads what another one has saved.
+    """
 
     store: Store
     log: Log
     encoder: Encoder
     settings: Settings
     wall: Clock
+    keyring: Keyring
+    letters: Letters
+    signals: Signals = field(default_factory=Silent)
+    believed_ms: int | None = None
+    counting: bool = True
     weights: Weights = field(init=False)
     blend: Mapping[str, Any] = field(init=False)
     tenants: dict[str, Tenant] = field(default_factory=dict)
@@ -82,42 +115,86 @@ class World:
     # --- tenants and time -----------------------------------------------------------------------
 
     def tenant(self, name: str) -> Tenant:
-        """The store's state; read from the log's snapshot and what came after it, on first use."""
+        """The store's state; read from the log on first use, and again when it is too old."""
         found = self.tenants.get(name)
         if found is None:
             with self.lock:
                 found = self.tenants.get(name) or self._open(name)
                 self.tenants[name] = found
+        elif self.believed_ms is not None and self.wall() >= found.until_ms:
+            with self.lock:
+                self._look_again(found, self.believed_ms)
         return found
 
     def _open(self, name: str) -> Tenant:
-        seq, popularity = 0, Popularity()
-        saved = self.log.snapshot(name, SNAPSHOT)
-        if saved is not None:
-            try:
-                seq, popularity = saved[0], Popularity.load(saved[1])
-            except InvalidInput as error:  # of another version: counted anew
-                log("world").warning("counts_rejected", detail=error.detail)
-        tenant = Tenant(name, popularity, self.log.newest(name) or 0, seq, self.log.fields(name))
-        self._replay(tenant)
-        return tenant
+        return Tenant(
+            name,
+            self.log.newest(name) or 0,
+            self.log.fields(name),
+            self._read_counts,
+            until_ms=self.wall() + (self.believed_ms or 0),
+        )
 
-    def _replay(self, tenant: Tenant) -> None:
-        for part in self.log.replay_since(tenant.name, tenant.seq):
-            self.count(tenant, part.events, part.users, part.seq)
+    def _look_again(self, tenant: Tenant, believed_ms: int) -> None:
+        """Believe no longer what other processes may have changed. What cannot be read anew just
+        now is believed a little longer.
+        """
+        now = self.wall()
+        if now < tenant.until_ms:
+            return  # another thread just did
+        tenant.until_ms = now + believed_ms
+        tenant.cards, tenant.known, tenant.found = {}, set(), {}
+        tenant.vectors = {key: row for key, row in tenant.vectors.items() if row is not None}
+        try:
+            tenant.fields = self.log.fields(tenant.name)
+            tenant.newest_ms = max(tenant.newest_ms, self.log.newest(tenant.name) or 0)
+            if not self.counting:
+                tenant.fallback = []
+                if tenant.counted is not None:
+                    tenant.counted = self._saved(tenant.name, tenant.counted.seq) or tenant.counted
+        except Unavailable as error:
+            log("world").warning("state_not_refreshed", detail=error.detail)
 
-    def count(self, tenant: Tenant, events: Events, users: Keys, seq: int) -> None:
-        """Add logged events [n] and their users [n] to the store's live counts."""
-        folded = events["kind"] != IMPRESSION
+    def _saved(self, name: str, after: int = -1) -> Counted | None:
+        """The counts that were saved last, unless they are no newer than `after`."""
+        saved = self.log.snapshot(name, SNAPSHOT, after)
+        if saved is None:
+            return None
+        try:
+            return Counted(Popularity.load(saved[1]), saved[0])
+        except InvalidInput as error:  # of another version: counted anew
+            log("world").warning("counts_rejected", detail=error.detail)
+            return None
+
+    def _read_counts(self, tenant: Tenant) -> Counted:
         with self.lock:
-            tenant.popularity.add(
-                events["item"][folded],
-                events["time"][folded],
-                self.weights.gain(events[folded]),
-                users=users[folded],
-            )
-            tenant.newest_ms = max(tenant.newest_ms, int(events["time"].max(initial=0)))
-            tenant.seq = max(tenant.seq, seq)
+            if tenant.counted is None:
+                counted = self._saved(tenant.name) or Counted(Popularity(), 0)
+                if self.counting:
+                    self._replay(tenant.name, counted)
+                tenant.counted = counted
+            return tenant.counted
+
+    def _replay(self, name: str, counted: Counted) -> None:
+        for part in self.log.replay_since(name, counted.seq):
+            self._count(counted, part.events, part.users, part.seq)
+
+    def _count(self, counted: Counted, events: Events, users: Keys, seq: int) -> None:
+        """Add logged events [n] and their users [n] to live counts."""
+        folded = events["kind"] != IMPRESSION
+        counted.popularity.add(
+            events["item"][folded],
+            events["time"][folded],
+            self.weights.gain(events[folded]),
+            users=users[folded],
+        )
+        counted.seq = max(counted.seq, seq)
+
+    def catch_up(self, name: str) -> None:
+        """Count what was logged since this process looked last."""
+        tenant = self.tenant(name)
+        with self.lock:
+            self._replay(name, tenant.counts)
 
     def append(self, batches: Sequence[Batch]) -> list[tuple[Tenant, Appended]]:
         """Write batches to the log in one transaction and count what was new in them.
@@ -126,19 +203,28 @@ class World:
         """
         with self.lock:
             tenants = [self.tenant(name) for name, _, _ in batches]
+            if self.counting:
+                for tenant in tenants:
+                    self._read_counts(tenant)  # before, or they would hold the batch already
             appended = self.log.append_many(batches)
             for tenant, (_, rows, _), one in zip(tenants, batches, appended, strict=True):
                 new = np.array(one.new, bool)
                 if new.any():
-                    self.count(tenant, as_events(rows)[new], one.users[new], one.seq)
+                    events = as_events(rows)[new]
+                    tenant.newest_ms = max(tenant.newest_ms, int(events["time"].max()))
+                    if self.counting:
+                        self._count(tenant.counts, events, one.users[new], one.seq)
         return list(zip(tenants, appended, strict=True))
 
     def recount(self, name: str) -> None:
         """The store's live counts again from the log."""
         tenant = self.tenant(name)
         with self.lock:
-            tenant.popularity, tenant.seq, tenant.stale = Popularity(), 0, False
-            self._replay(tenant)
+            before = self._read_counts(tenant).seq
+            tenant.counted, tenant.stale = Counted(Popularity(), 0), False
+            self._replay(name, tenant.counted)
+            # What was deleted at the end of the log is not to be looked for again.
+            tenant.counted.seq = max(tenant.counted.seq, before)
 
     def now(self, tenant: Tenant) -> int:
         """The store's clock: the wall's time, or that of the newest event."""
@@ -245,12 +331,29 @@ class World:
             self.queries[text] = vector
         return vector
 
-    def save_popularity(self) -> None:
-        """Write every store's counts to the log, so that the next start replays little."""
+    def save_counts(self) -> None:
+        """Write every store's counts to the log: the next start replays little, and processes that
+        do not count read them there.
+        """
         for tenant in list(self.tenants.values()):
             with self.lock:
-                seq, blob = tenant.seq, tenant.popularity.save()
+                if tenant.counted is None:
+                    continue
+                seq, blob = tenant.counted.seq, tenant.counted.popularity.save()
             self.log.put_snapshot(tenant.name, SNAPSHOT, seq, blob)
+
+    def keep_fallback(self, tenant: Tenant, cards: list[Payload]) -> None:
+        """Have these payloads at hand, here and elsewhere, for when the store is away."""
+        if cards != tenant.fallback:
+            tenant.fallback = cards
+            self.log.put_snapshot(tenant.name, FALLBACK, self.wall(), orjson.dumps(cards))
+
+    def fallback(self, tenant: Tenant) -> list[Payload]:
+        """The payloads that were kept last. Raises Unavailable."""
+        if not tenant.fallback:
+            saved = self.log.snapshot(tenant.name, FALLBACK)
+            tenant.fallback = [] if saved is None else orjson.loads(saved[1])
+        return tenant.fallback
 
 
 def _make_room(held: dict[Any, Any], more: int, limit: int) -> None:

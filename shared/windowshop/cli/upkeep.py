@@ -159,7 +159,7 @@ def _all_letters(place: Any) -> list[dict[str, Any]]:
 
 @letters.command("show")
 def show_letter(
-    letter: Annotated[int, typer.Argument(metavar="ID")],
+    letter: Annotated[str, typer.Argument(metavar="ID")],
     home: Home = None,
     store: StoreName = "default",
     as_json: AsJson = False,
@@ -173,7 +173,7 @@ def show_letter(
 @letters.command("retry")
 def retry_letters(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID", help="None: all of them.")
+        list[str] | None, typer.Argument(metavar="ID", help="None: all of them.")
     ] = None,
     home: Home = None,
     store: StoreName = "default",

@@ -160,10 +160,11 @@ class Log(Protocol):
 
     def put_field(self, store: str, name: str, kind: str) -> None: ...
 
-    def snapshot(self, store: str, name: str) -> tuple[int, bytes] | None:
-        """A saved state and the `seq` it stands for."""
+    def snapshot(self, store: str, name: str, after: int = -1) -> tuple[int, bytes] | None:
+        """A saved state and the `seq` it stands for; None unless that is greater than `after`."""
 
-    def put_snapshot(self, store: str, name: str, seq: int, body: bytes) -> None: ...
+    def put_snapshot(self, store: str, name: str, seq: int, body: bytes) -> None:
+        """Keep a state in place of an older one; one with a smaller `seq` changes nothing."""
 
     # the whole
     def check(self) -> None:

@@ -1,29 +1,16 @@
 """Dead letters: what could not take effect, with its reason, kept in the log's file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from windowshop.errors import InvalidInput, NotFound
+from windowshop.letters import PAGE, Letter
 from windowshop.log.database import Database
 
 MAX_BODY = 1_048_576
 MAX_REASON = 1_000
-PAGE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """`user`: whom it speaks of, if that could be told; `body`: the message as it came."""
-
-    id: int
-    store: str
-    user: str | None
-    received_ms: int
-    reason: str
-    body: dict[str, Any]
 
 
 class Letters:
@@ -33,7 +20,7 @@ class Letters:
 
     def add_letter(
         self, store: str, user: str | None, received_ms: int, reason: str, body: Mapping[str, Any]
-    ) -> int:
+    ) -> str:
         """Keep a message that cannot take effect; returns the letter's id. Raises InvalidInput."""
         try:
             text = orjson.dumps(body)
@@ -47,25 +34,27 @@ class Letters:
                 " VALUES (?, ?, ?, ?, ?)",
                 (store, user, received_ms, reason[:MAX_REASON], text.decode()),
             )
-        return int(cursor.lastrowid or 0)
+        return str(cursor.lastrowid)
 
-    def letters(self, store: str, after: int = 0, limit: int = PAGE) -> list[Letter]:
-        """A page of letters with greater ids than `after`, oldest first."""
+    def letters(self, store: str, after: str | None = None, limit: int = PAGE) -> list[Letter]:
+        """A page of letters that came later than `after`, oldest first."""
         with self._db.reading() as con:
             rows = con.execute(
                 "SELECT * FROM letters WHERE store = ? AND id > ? ORDER BY id LIMIT ?",
-                (store, after, min(limit, PAGE)),
+                (store, _number(after or "0"), min(limit, PAGE)),
             ).fetchall()
         return [_letter(row) for row in rows]
 
-    def letter(self, store: str, letter_id: int) -> Letter:
+    def letter(self, store: str, letter_id: str) -> Letter:
         """Raises NotFound."""
         with self._db.reading() as con:
             row = con.execute(
-                "SELECT * FROM letters WHERE store = ? AND id = ?", (store, letter_id)
+                "SELECT * FROM letters WHERE store = ? AND id = ?", (store, _number(letter_id))
             ).fetchone()
         if row is None:
-            raise NotFound(f"no dead letter {letter_id}: `windowshop dead-letters list` shows them")
+            raise NotFound(
+                f"no dead letter {letter_id[:64]}: `windowshop dead-letters list` shows them"
+            )
         return _letter(row)
 
     def count_letters(self, store: str) -> int:
@@ -74,14 +63,21 @@ class Letters:
                 con.execute("SELECT count(*) FROM letters WHERE store = ?", (store,)).fetchone()[0]
             )
 
-    def delete_letters(self, store: str, ids: Sequence[int]) -> int:
+    def delete_letters(self, store: str, ids: Sequence[str]) -> int:
         """Letters that were retried or given up; returns how many there were."""
         with self._db.writing() as con:
             return con.executemany(
-                "DELETE FROM letters WHERE store = ? AND id = ?", [(store, one) for one in ids]
+                "DELETE FROM letters WHERE store = ? AND id = ?",
+                [(store, _number(one)) for one in ids],
             ).rowcount
 
 
 def _letter(row: tuple[Any, ...]) -> Letter:
     letter_id, store, user, received_ms, reason, body = row
-    return Letter(letter_id, store, user, received_ms, reason, orjson.loads(body))
+    return Letter(str(letter_id), store, user, received_ms, reason, orjson.loads(body))
+
+
+def _number(letter_id: str) -> int:
+    """The row that an id names; -1, which there is none of, for what is no id of ours."""
+    known = letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19
+    return int(letter_id) if known else -1

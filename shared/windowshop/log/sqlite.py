@@ -58,10 +58,11 @@ class SqliteLog(People, Folding, Keyring, Letters):
         with self._db.writing() as con:
             con.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?)", (store, name, kind))
 
-    def snapshot(self, store: str, name: str) -> tuple[int, bytes] | None:
+    def snapshot(self, store: str, name: str, after: int = -1) -> tuple[int, bytes] | None:
         with self._db.reading() as con:
             found = con.execute(
-                "SELECT seq, body FROM snapshots WHERE store = ? AND name = ?", (store, name)
+                "SELECT seq, body FROM snapshots WHERE store = ? AND name = ? AND seq > ?",
+                (store, name, after),
             ).fetchone()
         return None if found is None else (int(found[0]), bytes(found[1]))
 
@@ -69,7 +70,9 @@ class SqliteLog(People, Folding, Keyring, Letters):
         # Not durable at once: the one before it, and more to replay, will do as well.
         with self._db.writing(durable=False) as con:
             con.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", (store, name, seq, body)
+                "INSERT INTO snapshots VALUES (?, ?, ?, ?) ON CONFLICT (store, name) DO UPDATE SET"
+                " seq = excluded.seq, body = excluded.body WHERE excluded.seq >= seq",
+                (store, name, seq, body),
             )
 
     def check(self) -> None:

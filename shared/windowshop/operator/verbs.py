@@ -1,11 +1,10 @@
 """The verbs, each `verb(shop, args) -> answer` in plain JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from windowshop import consume, recording
 from windowshop.keys import make_key
-from windowshop.log.sqlite import SqliteLog
 from windowshop.profile import EventRow, event_row
 from windowshop.records import Event, Item, Record, Request, Who, format_instant, read
 from windowshop.shop import Shop
@@ -148,15 +147,10 @@ def forget(shop: Shop, args: Json) -> Json:
 # --- keys and letters ----------------------------------------------------------------------------
 
 
-def _log(shop: Shop) -> SqliteLog:
-    """The log of the embedded world, which keeps keys and letters beside the events."""
-    return cast(SqliteLog, shop.world.log)
-
-
 def create_key(shop: Shop, args: Json) -> Json:
     """A new key: the only time that it is shown."""
     key, stored = make_key(args["store"], args["role"], shop.world.wall(), args.get("note", ""))
-    _log(shop).put_key(stored)
+    shop.world.keyring.put_key(stored)
     return {"key": key, "id": stored.id, "role": stored.role, "store": stored.store}
 
 
@@ -171,24 +165,24 @@ def keys(shop: Shop, args: Json) -> Json:
                 "created_at": format_instant(key.created_ms),
                 "revoked_at": None if key.revoked_ms is None else format_instant(key.revoked_ms),
             }
-            for key in _log(shop).keys(args["store"])
+            for key in shop.world.keyring.keys(args["store"])
         ]
     }
 
 
 def revoke_key(shop: Shop, args: Json) -> Json:
     """Raises NotFound."""
-    _log(shop).revoke_key(args["store"], args["id"], shop.world.wall())
+    shop.world.keyring.revoke_key(args["store"], args["id"], shop.world.wall())
     return {"id": args["id"], "revoked": True}
 
 
 def signing_secret(shop: Shop, args: Json) -> Json:
-    return {"signing_secret": _log(shop).signing_secret(args["store"], create=True)}
+    return {"signing_secret": shop.world.keyring.signing_secret(args["store"], create=True)}
 
 
 def letters(shop: Shop, args: Json) -> Json:
     """A page of dead letters: what they are about, not what they say."""
-    some = _log(shop).letters(args["store"], args.get("after", 0))
+    some = shop.world.letters.letters(args["store"], args.get("after"))
     return {
         "letters": [
             {"id": one.id, "received_at": format_instant(one.received_ms), "reason": one.reason}
@@ -200,7 +194,7 @@ def letters(shop: Shop, args: Json) -> Json:
 
 def letter(shop: Shop, args: Json) -> Json:
     """One dead letter whole. Raises NotFound."""
-    one = _log(shop).letter(args["store"], args["id"])
+    one = shop.world.letters.letter(args["store"], args["id"])
     return {
         "id": one.id,
         "received_at": format_instant(one.received_ms),
@@ -211,10 +205,10 @@ def letter(shop: Shop, args: Json) -> Json:
 
 def retry_letter(shop: Shop, args: Json) -> Json:
     """Deliver a letter once more; what takes effect is a letter no longer. Raises NotFound."""
-    one = _log(shop).letter(args["store"], args["id"])
+    one = shop.world.letters.letter(args["store"], args["id"])
     outcome = consume.events(shop, [one.body])[0]
     if outcome.status == "ok":
-        _log(shop).delete_letters(args["store"], [one.id])
+        shop.world.letters.delete_letters(args["store"], [one.id])
     return {"id": one.id, "status": outcome.status, "reason": outcome.reason}
 
 
@@ -255,7 +249,7 @@ def _of_store(shop: Shop, store: str) -> Json:
         "unknown_item_events": sum(count for key, _, count in named if key not in known),
         "unknown_items": sum(1 for key, _, _ in named if key not in known),
         "newest_event_at": None if newest is None else format_instant(newest),
-        "dead_letters": _log(shop).count_letters(store),
+        "dead_letters": shop.world.letters.count_letters(store),
     }
 
 
