@@ -132,12 +132,15 @@ def home_of(argument: Path | None) -> Path:
     return argument or Path(os.environ.get("WINDOWSHOP_HOME") or DEFAULT_HOME)
 
 
-def load_settings(home: Path) -> Settings:
-    """The settings of a home. Raises Misconfigured naming the setting and where it came from."""
-    path = home / FILE
+def load_settings(home: Path | None) -> Settings:
+    """The settings of a home, or of the environment alone. Raises Misconfigured naming the setting
+    and where it came from.
+    """
+    path = (home or Path()) / FILE
     values: dict[str, Any] = {}
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        if home is not None:
+            values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         pass
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -153,7 +156,7 @@ def load_settings(home: Path) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         variable = f"WINDOWSHOP_{name.upper()}"
-        source = variable if variable in os.environ else str(path)
+        source = variable if home is None or variable in os.environ else str(path)
         raise Misconfigured(f"{source}: {name}: {first['msg']}") from None
 
 
