@@ -60,6 +60,19 @@ def about(kind: Literal["similar", "bought_together"], item: Mapping[str, Any]) 
     return Reason(kind=kind, item_id=item["item_id"], item_title=title, text=words[kind])
 
 
+def like_minded(item: Mapping[str, Any] | None) -> Reason:
+    """Shoppers with a like history took it, near `item`, which this shopper has too."""
+    if item is None:
+        return Reason(kind="like_minded", text="Shoppers with a taste like yours took this")
+    title = title_of(item)
+    return Reason(
+        kind="like_minded",
+        item_id=item["item_id"],
+        item_title=title,
+        text=f"Shoppers who also took {title} took this",
+    )
+
+
 def search(query: str) -> Reason:
     return Reason(kind="search", text=f"Matches “{query[:80]}”")
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from windowshop import explain
+from windowshop import crowd, explain
 from windowshop import profile as profiles
 from windowshop.rank import Candidate, Pool
 from windowshop.records import Reason
@@ -39,6 +39,8 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
             )
         elif signal in ("query", "words"):
             reasons.append(explain.search(ask.request.query or ""))
+        elif signal == "like_minded":
+            reasons.append(_shared(ask, key))
         elif signal == "trend":
             reasons.append(explain.TRENDING)
         elif ask.tenant.popularity.scores(np.array([key], np.uint64), half_life, ask.now)[0] > 0:
@@ -105,6 +107,12 @@ def _step(ask: Ask, key: int) -> Reason:
     if step.query is None and card is None:
         return explain.NEW
     return explain.because_of(step.kind, card, step.query)
+
+
+def _shared(ask: Ask, key: int) -> Reason:
+    """The item that this shopper and the like-minded ones have, and that led them on to this."""
+    via = crowd.strongest_via(ask.others, key)
+    return explain.like_minded(ask.world.cards(ask.tenant, [via]).get(via) if via else None)
 
 
 def _about(ask: Ask, key: int, kind: Literal["similar", "bought_together"]) -> Reason:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from windowshop import crowd, rank
 from windowshop import profile as profiles
-from windowshop import rank
 from windowshop.filters import Filter
 from windowshop.profile import Habit, Profile, Tastes
 from windowshop.profile.intent import Step, intent
@@ -31,6 +31,8 @@ from windowshop.world import Tenant, World
 
 DAY_MS = 86_400_000
 PER_INTEREST = 40
+HISTORY = 200
+"""So many items of a shopper's history, the telling ones, are compared with those of others."""
 PER_SEARCH = 200
 OWN = 100
 POPULAR = 100
@@ -57,6 +59,7 @@ class Ask:
     steps: Sequence[Step] = ()
     intent: Vector | None = None
     habit: Habit | None = None
+    others: crowd.Taken = crowd.NOTHING
 
     @property
     def weights(self) -> dict[str, float]:
@@ -68,7 +71,7 @@ class Ask:
 
 def retrieve(ask: Ask) -> list[Source]:
     """The candidates of every source that this scenario weighs. Raises Unavailable."""
-    return [*_dense(ask), *local_sources(ask), *_together(ask)]
+    return [*_dense(ask), *local_sources(ask), *_together(ask), *_like_minded(ask)]
 
 
 def local_sources(ask: Ask) -> list[Source]:
@@ -171,6 +174,34 @@ def mean_vector(ask: Ask, keys: Sequence[int]) -> Vector | None:
     total = ask.world.matrix(ask.tenant, list(keys)[:50]).sum(axis=0)
     norm = float(np.linalg.norm(total))
     return np.asarray(total / norm, np.float32) if norm > 1e-6 else None
+
+
+def _like_minded(ask: Ask) -> list[Source]:
+    """What shoppers with a like history took, lately, near what this shopper took."""
+    events = ask.profile.events
+    if not ask.wants("like_minded") or not len(events):
+        return []
+    history = profiles.history(ask.profile, ask.profile.newest or 0)
+    items = np.unique(events["item"])
+    # Another store's users must not move the weights: the IDF is this store's own.
+    telling = dict(
+        zip(
+            items.astype(np.uint32).tolist(), ask.tenant.popularity.idf(items).tolist(), strict=True
+        )
+    )
+    values = history.values * np.array([telling[one] for one in history.indices.tolist()])
+    most = np.sort(np.argsort(-values, kind="stable")[:HISTORY])
+    query = Sparse(history.indices[most], values[most].astype(np.float32))
+    own = [user_key(ask.tenant.name, user) for user in _same(ask)]
+    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, own)
+    ask.others = crowd.taken(
+        events["item"],
+        [neighbour.score for neighbour in near],
+        [profiles.unpack_tail(neighbour.tail) for neighbour in near],
+        ask.now,
+        float(ask.world.blend["like_minded_half_life"]),
+    )
+    return [Source("like_minded", *crowd.proposals(ask.others))]
 
 
 def _together(ask: Ask) -> list[Source]:

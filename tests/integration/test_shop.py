@@ -106,11 +106,35 @@ def test_a_reason_names_an_event_that_the_user_did(shop: Shop) -> None:
             assert item.reason.item_title in item.reason.text
 
 
+def test_shoppers_with_a_like_history_show_what_comes_next(shop: Shop) -> None:
+    events = [
+        *(did(f"fan{n}", "purchase", "cat-litter", 3) for n in range(6)),
+        *(did(f"fan{n}", "purchase", "cat-food", 2) for n in range(6)),
+        did("kim", "purchase", "cat-litter", 1),
+    ]
+    shop.record("cats", events, NOW)
+    shop.put_items("cats", catalogue())
+    shop.embed_waiting("cats")
+    slate = shop.recommend("cats", read(Request, {"user_id": "kim", "seen": "drop"}))
+    first = slate.items[0]
+    assert first.item_id == "cat-food"
+    assert first.reason.kind == "like_minded"
+    assert first.reason.text == "Shoppers who also took Cat Litter took this"
+    assert first.reason.item_id == "cat-litter"
+    # Nobody is their own neighbour, and another store's shoppers are nobody's.
+    alone = shop.recommend("cats", read(Request, {"user_id": "fan0", "seen": "keep"}))
+    assert {i.item_id for i in alone.items if i.reason.kind == "like_minded"} <= {
+        "cat-litter",
+        "cat-food",
+    }
+    assert "like_minded" not in {i.reason.kind for i in ask(shop, user_id="kim").items}
+
+
 def test_guests_and_strangers_get_what_is_popular(shop: Shop) -> None:
     for body in ({}, {"user_id": "nobody"}, {"anonymous_id": "ann"}):
         slate = ask(shop, **body, limit=5)
         assert ids(slate)[:2] == ["bagels", "butter"]
-        assert slate.items[0].reason.text == "Popular this week"
+        assert slate.items[0].reason.text == "Popular right now"
         assert slate.as_of is None
 
 

@@ -1,0 +1,87 @@
+"""What like-minded shoppers took near what this shopper took: pure arithmetic on their tails.
+
+A neighbour's event counts by how alike the two histories are, how long ago it was, and how near it
+stands to an item that both have: after such an item first of all (user-kNN with order; see Ludewig
+& Jannach 2018 for the family, docs/quality.md for what each part is worth).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowshop.rank import EMPTY_KEYS, EMPTY_SCORES, Floats, Keys
+
+MOST = 300
+READ = 60
+"""The shopper's newest events that a neighbour may share."""
+FAR = 50.0
+"""As far as that lies what stands near no shared item, in events."""
+BEFORE = 2.0
+"""What came before the shared item lies so many times as far from it as what came after."""
+
+
+class Taken(NamedTuple):
+    """Neighbours' events [n]: the item, the shared item it stands nearest to (0: none), and the
+    weight.
+    """
+
+    items: Keys
+    via: Keys
+    weights: NDArray[np.float64]
+
+
+NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, np.empty(0))
+
+
+def taken(
+    own: Keys, alike: Sequence[float], tails: Sequence[NDArray[np.void]], now_ms: int, days: float
+) -> Taken:
+    """Weigh the events of neighbours, given their likeness and their tails (`profile.TAIL`, oldest
+    first). `own`: keys of the shopper's items, newest last. `days`: half-life of an event.
+    """
+    sizes = np.array([len(tail) for tail in tails], np.intp)
+    if not sizes.sum():
+        return NOTHING
+    tail = np.concatenate(tails)
+    items = np.ascontiguousarray(tail["item"])
+    start = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    end = start + np.repeat(sizes, sizes)
+    at = np.arange(len(items))
+    shared = np.isin(items, own[-READ:])
+    # The nearest shared item on either side, never the event itself: what both have already must
+    # not outshine what it leads to.
+    before = np.maximum.accumulate(np.where(shared, at, -1))
+    before = np.concatenate(([-1], before[:-1]))
+    after = np.minimum.accumulate(np.where(shared, at, len(at))[::-1])[::-1]
+    after = np.concatenate((after[1:], [len(at)]))
+    follows = np.where(before >= start, at - before, np.inf)
+    leads = np.where(after < end, BEFORE * (after - at), np.inf)
+    distance = np.minimum(follows, leads)
+    nearest = np.where(follows <= leads, before, after)
+    via = np.where(np.isfinite(distance), items[np.clip(nearest, 0, len(at) - 1)], 0)
+    age = np.maximum(now_ms / 1000 - tail["time"].astype(np.float64), 0) / 86_400
+    # Only ratios matter, and the newest of very old events still tell more than the rest.
+    recency = np.exp2(-(age - age.min()) / days)
+    weights = np.repeat(np.asarray(alike, np.float64), sizes) * recency
+    return Taken(items, via.astype(np.uint64), weights / np.sqrt(np.minimum(distance, FAR)))
+
+
+def proposals(some: Taken) -> tuple[Keys, Floats]:
+    """The items with the greatest sums of weights, best first."""
+    if not len(some.items):
+        return EMPTY_KEYS, EMPTY_SCORES
+    keys, place = np.unique(some.items, return_inverse=True)
+    sums = np.bincount(place, some.weights)
+    best = np.argsort(-sums, kind="stable")[:MOST]
+    return keys[best], (sums[best] / max(sums[best[0]], 1e-300)).astype(np.float32)
+
+
+def strongest_via(some: Taken, key: int) -> int:
+    """The shared item that led to an item most; 0 where none did."""
+    rows = (some.items == np.uint64(key)) & (some.via != 0) & (some.via != np.uint64(key))
+    if not rows.any():
+        return 0
+    keys, place = np.unique(some.via[rows], return_inverse=True)
+    return int(keys[np.bincount(place, some.weights[rows]).argmax()])

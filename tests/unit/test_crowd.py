@@ -1,0 +1,89 @@
+"""What like-minded shoppers took near what this shopper took."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from windowshop import crowd
+from windowshop.profile import TAIL
+
+DAY = 86_400
+NOW = 1_700_000_000
+
+
+def tail(*items, ago=0.0):
+    """A neighbour's events, oldest first, all `ago` days before now."""
+    rows = np.zeros(len(items), TAIL)
+    rows["item"], rows["time"] = items, NOW - int(ago * DAY)
+    return rows
+
+
+def take(own, *near):
+    return crowd.taken(
+        np.array(own, np.uint64), [like for like, _ in near], [t for _, t in near], NOW * 1000, 10.0
+    )
+
+
+def found(some):
+    return dict(zip(*(part.tolist() for part in crowd.proposals(some)), strict=True))
+
+
+def test_what_follows_the_shared_item_counts_most():
+    """By hand: 1 event after it counts 1, 2 after 1/sqrt 2, 1 before 1/sqrt 2."""
+    some = take([7], (1.0, tail(1, 7, 2, 3)))
+    np.testing.assert_allclose(some.weights, [2**-0.5, 50**-0.5, 1.0, 2**-0.5])
+    assert some.via.tolist() == [7, 0, 7, 7]
+
+
+def test_a_neighbour_who_shares_nothing_lately_counts_as_from_afar():
+    some = take([7], (1.0, tail(1, 2)), (1.0, tail(7, 3)))
+    assert some.weights[:2].tolist() == [50**-0.5, 50**-0.5]
+    assert some.via[:2].tolist() == [0, 0]
+
+
+def test_neighbours_do_not_run_into_each_other():
+    some = take([7], (1.0, tail(1, 7)), (1.0, tail(2)))
+    np.testing.assert_allclose(some.weights, [2**-0.5, 50**-0.5, 50**-0.5])
+
+
+def test_likeness_and_age_weigh():
+    some = take([7], (1.0, tail(7, 1)), (0.5, tail(7, 2)), (1.0, tail(7, 3, ago=10)))
+    assert found(some) == pytest.approx({7: 2 * 50**-0.5, 1: 1.0, 2: 0.5, 3: 0.5})
+
+
+def test_very_old_events_still_have_an_order():
+    some = take([7], (1.0, tail(7, 1, ago=9_000)), (0.5, tail(7, 2, ago=9_000)))
+    assert found(some)[1] > found(some)[2] > 0
+
+
+def test_nobody_alike_proposes_nothing():
+    for some in (take([7]), take([7], (1.0, tail())), crowd.NOTHING):
+        assert found(some) == {}
+        assert crowd.strongest_via(some, 1) == 0
+
+
+def test_the_shared_item_that_led_there_is_named():
+    some = take([7, 8], (1.0, tail(7, 1)), (0.4, tail(8, 1)), (0.4, tail(8, 1)))
+    assert crowd.strongest_via(some, 1) == 7
+    assert crowd.strongest_via(some, 7) == 0, "an item does not lead to itself"
+    assert crowd.strongest_via(some, 99) == 0
+
+
+@given(
+    own=st.lists(st.integers(1, 9), max_size=5),
+    near=st.lists(
+        st.tuples(st.floats(0.01, 10), st.lists(st.integers(1, 9), max_size=6)), max_size=5
+    ),
+)
+def test_it_is_what_a_slow_reading_of_it_gives(own, near):
+    """The vectorised arithmetic against loops over each event."""
+    weights = []
+    for like, items in near:
+        places = [at for at, item in enumerate(items) if item in own]
+        for at in range(len(items)):
+            near_by = [at - p if p < at else 2 * (p - at) for p in places]
+            distance = min([*(d for d in near_by if d), 50])
+            weights.append(like / distance**0.5)
+    some = take(own, *[(like, tail(*items)) for like, items in near])
+    np.testing.assert_allclose(some.weights, weights, rtol=1e-6)
