@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from windowshop.rank import EMPTY_KEYS, EMPTY_SCORES, Floats, Keys
 
 MOST = 300
-READ = 60
-"""The shopper's newest events that a neighbour may share."""
-FAR = 50.0
-"""As far as that lies what stands near no shared item, in events."""
+FROM_AFAR = 0.14
+"""The weight of what stands near no shared item: as if 50 events after one of the last step."""
 BEFORE = 2.0
 """What came before the shared item lies so many times as far from it as what came after."""
 
@@ -35,37 +33,66 @@ class Taken(NamedTuple):
 NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, np.empty(0))
 
 
+class Own(NamedTuple):
+    """What a shopper has done: item keys [n], each once, ascending, and how many steps ago [n].
+
+    A step is a moment, such as a basket; where all events have one time, as in a file that only has
+    an order, it is an event.
+    """
+
+    items: Keys
+    steps: NDArray[np.int64]
+
+
+def own(items: Keys, times: NDArray[np.int64]) -> Own:
+    """From the shopper's events, oldest first."""
+    moments = np.cumsum(np.diff(times, prepend=times[:1]) != 0)
+    step = moments if len(moments) and moments[-1] else np.arange(len(items))
+    keys, newest = np.unique(items[::-1], return_index=True)
+    return Own(keys, (step[-1] - step[::-1][newest]).astype(np.int64) if len(step) else newest)
+
+
+def fading(steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much something still says that many steps later."""
+    worth: NDArray[np.float64] = 1.0 / np.sqrt(1.0 + steps)
+    return worth
+
+
 def taken(
-    own: Keys, alike: Sequence[float], tails: Sequence[NDArray[np.void]], now_ms: int, days: float
+    mine: Own, alike: Sequence[float], tails: Sequence[NDArray[np.void]], now_ms: int, days: float
 ) -> Taken:
     """Weigh the events of neighbours, given their likeness and their tails (`profile.TAIL`, oldest
-    first). `own`: keys of the shopper's items, newest last. `days`: half-life of an event.
+    first). `days`: half-life of an event.
     """
     sizes = np.array([len(tail) for tail in tails], np.intp)
-    if not sizes.sum():
+    if not sizes.sum() or not len(mine.items):
         return NOTHING
     tail = np.concatenate(tails)
     items = np.ascontiguousarray(tail["item"])
     start = np.repeat(np.cumsum(sizes) - sizes, sizes)
     end = start + np.repeat(sizes, sizes)
     at = np.arange(len(items))
-    shared = np.isin(items, own[-READ:])
+    place = np.clip(np.searchsorted(mine.items, items), 0, len(mine.items) - 1)
+    shared = mine.items[place] == items
+    counts = np.where(shared, fading(mine.steps[place]), 0.0)
     # The nearest shared item on either side, never the event itself: what both have already must
     # not outshine what it leads to.
     before = np.maximum.accumulate(np.where(shared, at, -1))
     before = np.concatenate(([-1], before[:-1]))
     after = np.minimum.accumulate(np.where(shared, at, len(at))[::-1])[::-1]
-    after = np.concatenate((after[1:], [len(at)]))
-    follows = np.where(before >= start, at - before, np.inf)
-    leads = np.where(after < end, BEFORE * (after - at), np.inf)
-    distance = np.minimum(follows, leads)
-    nearest = np.where(follows <= leads, before, after)
-    via = np.where(np.isfinite(distance), items[np.clip(nearest, 0, len(at) - 1)], 0)
+    after = np.minimum(np.concatenate((after[1:], [len(at)])), len(at))
+    follows = np.where(before >= start, counts[before] / np.sqrt(np.maximum(at - before, 1)), 0)
+    last = np.minimum(after, len(at) - 1)
+    leads = np.where(after < end, counts[last] / np.sqrt(BEFORE * np.maximum(after - at, 1)), 0)
+    near = np.maximum(follows, leads)
+    via = np.where(near > 0, items[np.where(follows >= leads, before, last)], 0)
     age = np.maximum(now_ms / 1000 - tail["time"].astype(np.float64), 0) / 86_400
     # Only ratios matter, and the newest of very old events still tell more than the rest.
     recency = np.exp2(-(age - age.min()) / days)
-    weights = np.repeat(np.asarray(alike, np.float64), sizes) * recency
-    return Taken(items, via.astype(np.uint64), weights / np.sqrt(np.minimum(distance, FAR)))
+    weights = (
+        np.repeat(np.asarray(alike, np.float64), sizes) * recency * np.maximum(near, FROM_AFAR)
+    )
+    return Taken(items, via.astype(np.uint64), weights)
 
 
 def proposals(some: Taken) -> tuple[Keys, Floats]:

@@ -182,20 +182,18 @@ def _like_minded(ask: Ask) -> list[Source]:
     if not ask.wants("like_minded") or not len(events):
         return []
     history = profiles.history(ask.profile, ask.profile.newest or 0)
-    items = np.unique(events["item"])
+    mine = crowd.own(events["item"], events["time"])
     # Another store's users must not move the weights: the IDF is this store's own.
-    telling = dict(
-        zip(
-            items.astype(np.uint32).tolist(), ask.tenant.popularity.idf(items).tolist(), strict=True
-        )
-    )
-    values = history.values * np.array([telling[one] for one in history.indices.tolist()])
+    telling = ask.tenant.popularity.idf(mine.items) * crowd.fading(mine.steps)
+    order = np.argsort(mine.items.astype(np.uint32), kind="stable")
+    at = np.searchsorted(mine.items.astype(np.uint32)[order], history.indices)
+    values = history.values * telling[order][at]
     most = np.sort(np.argsort(-values, kind="stable")[:HISTORY])
     query = Sparse(history.indices[most], values[most].astype(np.float32))
     own = [user_key(ask.tenant.name, user) for user in _same(ask)]
     near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, own)
     ask.others = crowd.taken(
-        events["item"],
+        mine,
         [neighbour.score for neighbour in near],
         [profiles.unpack_tail(neighbour.tail) for neighbour in near],
         ask.now,

@@ -20,8 +20,14 @@ def tail(*items, ago=0.0):
 
 
 def take(own, *near):
+    """Of a shopper with these items, oldest first, all of one moment."""
+    times = np.zeros(len(own), np.int64)
     return crowd.taken(
-        np.array(own, np.uint64), [like for like, _ in near], [t for _, t in near], NOW * 1000, 10.0
+        crowd.own(np.array(own, np.uint64), times),
+        [like for like, _ in near],
+        [t for _, t in near],
+        NOW * 1000,
+        10.0,
     )
 
 
@@ -32,24 +38,24 @@ def found(some):
 def test_what_follows_the_shared_item_counts_most():
     """By hand: 1 event after it counts 1, 2 after 1/sqrt 2, 1 before 1/sqrt 2."""
     some = take([7], (1.0, tail(1, 7, 2, 3)))
-    np.testing.assert_allclose(some.weights, [2**-0.5, 50**-0.5, 1.0, 2**-0.5])
+    np.testing.assert_allclose(some.weights, [2**-0.5, crowd.FROM_AFAR, 1.0, 2**-0.5])
     assert some.via.tolist() == [7, 0, 7, 7]
 
 
 def test_a_neighbour_who_shares_nothing_lately_counts_as_from_afar():
     some = take([7], (1.0, tail(1, 2)), (1.0, tail(7, 3)))
-    assert some.weights[:2].tolist() == [50**-0.5, 50**-0.5]
+    assert some.weights[:2].tolist() == [crowd.FROM_AFAR, crowd.FROM_AFAR]
     assert some.via[:2].tolist() == [0, 0]
 
 
 def test_neighbours_do_not_run_into_each_other():
     some = take([7], (1.0, tail(1, 7)), (1.0, tail(2)))
-    np.testing.assert_allclose(some.weights, [2**-0.5, 50**-0.5, 50**-0.5])
+    np.testing.assert_allclose(some.weights, [2**-0.5, crowd.FROM_AFAR, crowd.FROM_AFAR])
 
 
 def test_likeness_and_age_weigh():
     some = take([7], (1.0, tail(7, 1)), (0.5, tail(7, 2)), (1.0, tail(7, 3, ago=10)))
-    assert found(some) == pytest.approx({7: 2 * 50**-0.5, 1: 1.0, 2: 0.5, 3: 0.5})
+    assert found(some) == pytest.approx({7: 2 * crowd.FROM_AFAR, 1: 1.0, 2: 0.5, 3: 0.5})
 
 
 def test_very_old_events_still_have_an_order():
@@ -64,10 +70,24 @@ def test_nobody_alike_proposes_nothing():
 
 
 def test_the_shared_item_that_led_there_is_named():
-    some = take([7, 8], (1.0, tail(7, 1)), (0.4, tail(8, 1)), (0.4, tail(8, 1)))
+    some = take([7, 8], (1.5, tail(7, 1)), (0.4, tail(8, 1)), (0.4, tail(8, 1)))
     assert crowd.strongest_via(some, 1) == 7
     assert crowd.strongest_via(some, 7) == 0, "an item does not lead to itself"
     assert crowd.strongest_via(some, 99) == 0
+
+
+def test_a_shared_item_of_long_ago_leads_less_far():
+    some = take([7, 8], (1.0, tail(7, 1)), (1.0, tail(8, 2)))
+    np.testing.assert_allclose(some.weights[[1, 3]], [2**-0.5, 1.0])
+
+
+def test_a_step_is_a_moment_where_there_are_moments():
+    items = np.array([1, 2, 3, 2], np.uint64)
+    by_time = crowd.own(items, np.array([10, 10, 20, 20]))
+    assert (by_time.items.tolist(), by_time.steps.tolist()) == ([1, 2, 3], [1, 0, 0])
+    by_order = crowd.own(items, np.array([10, 10, 10, 10]))
+    assert by_order.steps.tolist() == [3, 0, 1]
+    assert not len(crowd.own(items[:0], np.empty(0, np.int64)).items)
 
 
 @given(
@@ -78,12 +98,18 @@ def test_the_shared_item_that_led_there_is_named():
 )
 def test_it_is_what_a_slow_reading_of_it_gives(own, near):
     """The vectorised arithmetic against loops over each event."""
+    back = {item: len(own) - place for place, item in enumerate(own)}  # 1: the newest
     weights = []
     for like, items in near:
-        places = [at for at, item in enumerate(items) if item in own]
+        places = [at for at, item in enumerate(items) if item in back]
         for at in range(len(items)):
-            near_by = [at - p if p < at else 2 * (p - at) for p in places]
-            distance = min([*(d for d in near_by if d), 50])
-            weights.append(like / distance**0.5)
+            before = [at - p for p in places if p < at]
+            after = [p - at for p in places if p > at]
+            near_by = [0.0]
+            if before:
+                near_by.append((back[items[at - min(before)]] * min(before)) ** -0.5)
+            if after:
+                near_by.append((back[items[at + min(after)]] * 2 * min(after)) ** -0.5)
+            weights.append(like * max(crowd.FROM_AFAR, *near_by))
     some = take(own, *[(like, tail(*items)) for like, items in near])
-    np.testing.assert_allclose(some.weights, weights, rtol=1e-6)
+    np.testing.assert_allclose(some.weights, weights if own else [], rtol=1e-6)
