@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from localstack import emulator as emulators
+from localstack import qdrant_standin
 
 settings.register_profile(
     "windowshop", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -19,6 +20,13 @@ settings.load_profile("windowshop")
 def emulator():
     """A running AWS emulator: `.url`, `.variables`. Tests name their own tables, queues, buckets."""
     with emulators.running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def qdrant():
+    """A stand-in for a Qdrant server: `.url`. Tests name their own prefixes."""
+    with qdrant_standin.running() as started:
         yield started
 
 

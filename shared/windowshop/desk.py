@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from windowshop import profile as profiles
 from windowshop import rank
+from windowshop.ask import Ask
 from windowshop.filters import AnyOf, Filter, matches, parse
 from windowshop.rank import Candidate, Pool
 from windowshop.records import item_key
-from windowshop.retrieve import Ask
 from windowshop.store import Payload
 
 DEMOTES = frozenset({"for_you", "similar", "bought_together"})

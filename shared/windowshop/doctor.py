@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from windowshop import __version__, serving
 from windowshop.errors import Misconfigured, NotReady, WindowshopError
 from windowshop.operator import Json, LocalOperator, Operator, RemoteOperator
 from windowshop.settings import load_settings, settings_in_force
+from windowshop.shop import Shop
+
+if TYPE_CHECKING:
+    from windowshop.aws import Aws
 
 State = Literal["ok", "warning", "broken"]
 
@@ -22,6 +26,7 @@ NEEDED = (
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "torch": ("torch", "transformers"),
     "server": ("qdrant-client",),
+    "aws": ("boto3", "aws-lambda-powertools", "mangum"),
 }
 LITTLE_DISK = 1 << 30
 
@@ -64,6 +69,28 @@ def examine(home: Path, store: str | None = None) -> Json:
         "versions": versions,
         "settings": settings,
         "shop": shop,
+        "checks": found.checks,
+    }
+
+
+def examine_deployment(name: str, aws: "Aws", shop: Shop, store: str | None = None) -> Json:
+    """All checks of a deployment on AWS (or of one store of it)."""
+    from windowshop.aws.health import checks
+
+    found = Findings()
+    versions = _versions(found)
+    region = aws.clients("ssm").meta.region_name
+    found.add("deployment", "ok", f"{name} in {region}")
+    for check in checks(aws, shop, name, store):
+        found.add(*check)
+    settings = {**aws.shop_settings.model_dump(), **aws.settings.model_dump(mode="json")}
+    del settings["qdrant_api_key"]
+    return {
+        "ok": found.ok,
+        "deployment": name,
+        "region": region,
+        "versions": versions,
+        "settings": settings,
         "checks": found.checks,
     }
 

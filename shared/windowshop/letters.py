@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 PAGE = 1_000
+MAX_REASON = 1_000
+UNREADABLE = "unreadable"
+"""The name, in a letter's body, of the text of a message that was no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +44,18 @@ class Letters(Protocol):
 
     def delete_letters(self, store: str, ids: Sequence[str]) -> int:
         """Letters that were retried or given up; returns how many there were."""
+
+    def delete_letters_of(self, store: str, users: Sequence[str]) -> int:
+        """Letters that speak of users who are forgotten; returns how many there were."""
+
+    def send_back(self, store: str, ids: Sequence[str]) -> Mapping[str, str | None] | None:
+        """Put letters back into the queues that they come from, by id: why not, or None.
+
+        None alone: there are no such queues, and the caller delivers them. Raises NotFound.
+        """
+
+
+def reason_text(reason: str) -> str:
+    """A reason as it is kept: in one line, and not too long."""
+    plain = "".join(c if c.isprintable() else " " for c in reason)
+    return plain.strip()[:MAX_REASON] or "no reason was given"

@@ -7,9 +7,10 @@ import numpy as np
 
 from windowshop import crowd, explain
 from windowshop import profile as profiles
+from windowshop.ask import Ask
 from windowshop.rank import Candidate, Pool
 from windowshop.records import Reason
-from windowshop.retrieve import Ask, step_vectors
+from windowshop.retrieve import step_vectors
 
 
 def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason]:

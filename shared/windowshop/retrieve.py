@@ -5,16 +5,15 @@ profile and from the live counts.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from windowshop import crowd, rank
 from windowshop import profile as profiles
+from windowshop.ask import Ask
 from windowshop.filters import Filter
-from windowshop.profile import Habit, Profile, Tastes
-from windowshop.profile.intent import Step, intent
+from windowshop.profile.intent import intent
 from windowshop.rank import (
     EMPTY_KEYS,
     EMPTY_SCORES,
@@ -24,10 +23,9 @@ from windowshop.rank import (
     Source,
     above_floor,
 )
-from windowshop.records import Request, user_key
+from windowshop.records import user_key
 from windowshop.store import Sparse, Vector
 from windowshop.words import overlap
-from windowshop.world import Tenant, World
 
 DAY_MS = 86_400_000
 PER_INTEREST = 40
@@ -40,33 +38,6 @@ NEIGHBOURS = 200
 
 UsersOf = Callable[[Keys], NDArray[np.float64]]
 """Item keys [n] -> the number of users who have each [n]."""
-
-
-@dataclass(slots=True)
-class Ask:
-    """One request, with everything about its user that the sources read."""
-
-    world: World
-    tenant: Tenant
-    request: Request
-    now: int
-    profile: Profile
-    tastes: Tastes
-    user: str | None
-    where: Filter | None
-    asked: list[int] = field(default_factory=list)
-    query: Vector | None = None
-    steps: Sequence[Step] = ()
-    intent: Vector | None = None
-    habit: Habit | None = None
-    others: crowd.Taken = crowd.NOTHING
-
-    @property
-    def weights(self) -> dict[str, float]:
-        return self.world.blend[self.request.scenario]  # type: ignore[no-any-return]
-
-    def wants(self, signal: str) -> bool:
-        return self.weights.get(signal, 0.0) > 0
 
 
 def retrieve(ask: Ask) -> list[Source]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -18,6 +19,9 @@ from windowshop.errors import Misconfigured
 from windowshop.records import KINDS
 
 FILE = "windowshop.toml"
+PREFIX = "WINDOWSHOP_"
+_UNREAD: Mapping[str, Any] = {"_env_prefix": "="}
+"""No variable begins so: of the environment none is read."""
 DEFAULT_HOME = Path(".windowshop")
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -97,8 +101,12 @@ class AwsSettings(BaseSettings):
     events_letters: str = ""
     batch_queue: str = ""
     batch_embed: str = ""
+    """The AWS Batch job queue of the GPU lane (the processor where no GPU is to be had) and its
+    job definition.
+    """
+    batch_cpu_queue: str = ""
     batch_ingest: str = ""
-    """The AWS Batch job queue and the job definitions of the GPU lane and of huge uploads."""
+    """The same for huge uploads, which need no GPU."""
     small_items: int = Field(default=2_000, ge=0)
     """Up to so many new texts in an upload are embedded by the function, at once."""
     key_rps: float = Field(default=0, ge=0)
@@ -125,6 +133,31 @@ def load_aws_settings(values: Mapping[str, Any] | None = None) -> AwsSettings:
         name = str(first["loc"][0]) if first["loc"] else "settings"
         variable = name if name.startswith("QDRANT") else f"WINDOWSHOP_{name.upper()}"
         raise Misconfigured(f"{variable}: {first['msg']}") from None
+
+
+def read_deployment(values: Mapping[str, str]) -> tuple[AwsSettings, Settings]:
+    """The settings of a deployment from its variables. Those of this process are of another shop:
+    only where Qdrant is may be told here (QDRANT_URL, QDRANT_API_KEY). Raises Misconfigured.
+    """
+    given = {
+        name.removeprefix(PREFIX).lower(): _value_of(text)
+        for name, text in values.items()
+        if name.startswith(PREFIX)
+    }
+    own = {name: value for name, value in given.items() if name in Settings.model_fields}
+    try:
+        return AwsSettings(**_UNREAD, **given), Settings(**_UNREAD, **own)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Misconfigured(f"the deployment's {first['loc'][0]}: {first['msg']}") from None
+
+
+def _value_of(text: str) -> Any:
+    """Lists and tables stand in variables as JSON."""
+    try:
+        return orjson.loads(text) if text.startswith(("[", "{")) else text
+    except orjson.JSONDecodeError:
+        return text
 
 
 def home_of(argument: Path | None) -> Path:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from windowshop import profile as profiles
-from windowshop.errors import NotFound
+from windowshop.errors import NotFound, WindowshopError
 from windowshop.folding import fold, read_profile
+from windowshop.logs import log
 from windowshop.records import format_instant, new_id, user_key
 from windowshop.world import World
 
@@ -43,6 +44,7 @@ def forget(world: World, tenant: str, user: str) -> dict[str, Any]:
     gone = world.log.forget(tenant, user, world.wall(), erasure_id)
     world.tenant(tenant).stale = True
     _erase(world, tenant, keys)
+    _burn_letters(world, tenant, gone.users)
     fold(world, tenant, gone.owners)
     left = world.log.held(tenant, list(gone.users))
     verified = left == 0 and not world.store.users(tenant, keys)
@@ -67,6 +69,16 @@ def _erase(world: World, tenant: str, keys: Sequence[str]) -> None:
     world.store.flush()
 
 
+def _burn_letters(world: World, tenant: str, users: Sequence[str]) -> None:
+    """Messages of theirs that never took effect. One that is missed stays without effect, and a
+    dead-letter queue lets go of it in the end; so this holds up no erasure.
+    """
+    try:
+        world.letters.delete_letters_of(tenant, users)
+    except WindowshopError as error:
+        log("users").warning("letters_not_deleted", detail=error.detail)
+
+
 def _settled(
     world: World, tenant: str, erasure_id: str, events: int, held: int, verified: bool
 ) -> dict[str, Any]:
@@ -77,6 +89,9 @@ def _settled(
         "verified": verified,
     }
     world.log.put_erasure(tenant, erasure_id, erasure)
+    if verified:
+        told = {"store": tenant, "erasure_id": erasure_id, "events": events, "profiles": held}
+        world.signals.announce("UserForgotten", told)
     return erasure
 
 

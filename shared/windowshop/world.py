@@ -221,10 +221,11 @@ class World:
         tenant = self.tenant(name)
         with self.lock:
             before = self._read_counts(tenant).seq
-            tenant.counted, tenant.stale = Counted(Popularity(), 0), False
-            self._replay(name, tenant.counted)
+            counted = Counted(Popularity(), 0)
+            self._replay(name, counted)  # all of it, or what was counted before stays
             # What was deleted at the end of the log is not to be looked for again.
-            tenant.counted.seq = max(tenant.counted.seq, before)
+            counted.seq = max(counted.seq, before)
+            tenant.counted, tenant.stale = counted, False
 
     def now(self, tenant: Tenant) -> int:
         """The store's clock: the wall's time, or that of the newest event."""
@@ -237,9 +238,8 @@ class World:
 
         Under the clock of the events a replayed 2017 must not end because somebody clicks today.
         """
-        tenant = self.tenant(name)
-        if self.settings.clock == "events" and tenant.newest_ms:
-            return tenant.newest_ms + 1
+        if self.settings.clock == "events" and (newest := self.tenant(name).newest_ms):
+            return newest + 1
         return received_ms
 
     # --- reading through the caches ---------------------------------------------------------------

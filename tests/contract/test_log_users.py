@@ -70,6 +70,22 @@ def test_only_a_guest_is_merged_into_a_user(log, user, guest):
         log.link("default", user, guest)
 
 
+def test_links_have_limits_on_both_sides(log, monkeypatch):
+    monkeypatch.setattr("windowshop.log.people.MAX_LINKS", 2)
+    monkeypatch.setattr("windowshop.aws.log.links.MAX_LINKS", 2)
+    for n in range(2):
+        log.link("default", "u:ann", f"a:{n}")
+        log.link("default", f"u:{n}", "a:kiosk")
+    for user, guest in (("u:ann", "a:2"), ("u:2", "a:kiosk")):
+        with pytest.raises(InvalidInput, match="at most"):
+            log.link("default", user, guest)
+    assert log.links_of("default", "u:ann") == ["a:0", "a:1"]
+    assert log.owners_of("default", ["a:kiosk", "a:2"]) == ["u:0", "u:1"]
+    assert log.link("default", "u:ann", "a:0") is False
+    log.unlink("default", "u:ann", "a:0")
+    assert log.link("default", "u:ann", "a:2") is True
+
+
 # --- forgetting ----------------------------------------------------------------------------------
 
 
@@ -150,6 +166,19 @@ def test_a_mark_of_the_forgotten_does_not_count_for_who_comes_after(log):
     for n in range(4):
         assert log.unfolded("default") == ["u:ann"]
         log.append("default", [row(event_id=f"more-{n}")], NOW + 1)
+
+
+def test_a_mark_tells_who_was_forgotten_meanwhile(log):
+    log.append("default", rows(1) + rows(1, "u:bob"), NOW)
+    both = ["u:ann", "u:bob"]
+    versions = {user: one.version for user, one in log.standings("default", both).items()}
+    log.forget("default", "u:ann", NOW, "e1")
+    assert log.mark_folded("default", versions) == ["u:ann"]
+    assert set(log.standings("default", both)) == {"u:bob"}
+    assert log.unfolded("default") == []
+
+    log.append("default", [row(event_id="more", user="u:bob")], NOW)
+    assert log.mark_folded("default", {"u:bob": versions["u:bob"]}) == []
 
 
 def test_an_erasure_is_on_record_until_it_is_done(log):

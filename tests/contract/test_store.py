@@ -1,6 +1,7 @@
 """What the rest of windowshop relies on of a store, on every implementation of the port.
 
-The arm of a real Qdrant server runs where QDRANT_URL names one.
+The server's adapter runs on its client's local mode, over HTTP against the stand-in, which is
+strict about indexes, and where QDRANT_URL names a server, against that.
 """
 
 import os
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient
 
 from windowshop import filters as f
 from windowshop.errors import InvalidInput, Misconfigured, NotReady, Unavailable
@@ -19,6 +21,7 @@ from windowshop.store import Search, Sparse, StoredUser
 from windowshop.store.edge import EdgeStore
 from windowshop.store.edge import items as edge_items
 from windowshop.store.schema import fingerprint
+from windowshop.store.server import Place, ServerStore
 
 # The client's own memory has no payload indexes and searches exactly, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes", "ignore:Local mode")
@@ -65,13 +68,14 @@ class Edge:
 
 
 class Server:
-    def __init__(self, client, prefix=""):
-        self.client, self.prefix = client, prefix
+    """Collections of this test alone, on a server that may hold others."""
+
+    def __init__(self, place, client):
+        self.place, self.client = place, client
+        self.prefix = f"test-{uuid.uuid4().hex[:8]}-"
 
     def open(self, model=MODEL, dim=DIM, **more):
-        from windowshop.store.server import ServerStore
-
-        return ServerStore(self.client, model, dim, prefix=self.prefix, **more)
+        return ServerStore(self.place, model, dim, prefix=self.prefix, **more).open()
 
     def close(self):
         for collection in self.client.get_collections().collections:
@@ -80,22 +84,25 @@ class Server:
         self.client.close()
 
 
-def make_world(name, folder):
+def make_world(name, folder, request):
     if name.startswith("edge"):
         return Edge(folder)
-    qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[server]")
     if name == "memory":
-        return Server(qdrant_client.QdrantClient(":memory:"))
-    url = os.environ.get("QDRANT_URL")
-    if not url:
-        pytest.skip("QDRANT_URL names no server")
-    client = qdrant_client.QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"))
-    return Server(client, f"test-{uuid.uuid4().hex[:8]}-")
+        client = QdrantClient(":memory:")
+        return Server(client, client)
+    place = Place(os.environ.get("QDRANT_URL", ""), os.environ.get("QDRANT_API_KEY"))
+    if name == "standin":
+        place = Place(request.getfixturevalue("qdrant").url)
+    client = QdrantClient(url=place.url, api_key=place.key, check_compatibility=False)
+    return Server(place, client)
 
 
-@pytest.fixture(params=["edge", "memory", "server"])
+SERVERS = ["memory", "standin", *(["server"] if os.environ.get("QDRANT_URL") else [])]
+
+
+@pytest.fixture(params=["edge", *SERVERS])
 def world(request, tmp_path):
-    made = make_world(request.param, tmp_path)
+    made = make_world(request.param, tmp_path, request)
     yield made
     made.close()
 
@@ -359,7 +366,7 @@ FILTERS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["edge", "edge indexed", "memory", "server"], scope="module")
+@pytest.fixture(params=["edge", "edge indexed", *SERVERS], scope="module")
 def filtered(request, tmp_path_factory):
     """A store with a small catalogue of everything that filters speak of."""
     with pytest.MonkeyPatch.context() as patch:
@@ -368,7 +375,7 @@ def filtered(request, tmp_path_factory):
 
 
 def _filtered(request, tmp_path_factory):
-    world = make_world(request.param, tmp_path_factory.mktemp("store"))
+    world = make_world(request.param, tmp_path_factory.mktemp("store"), request)
     store = world.open()
     for name, kind in DECLARED.items():
         store.declare(SHOP, name, kind)

@@ -4,16 +4,14 @@ import importlib
 import pkgutil
 import warnings
 
+import grpc
+import httpx
 import pytest
+import qdrant_client
 
 from windowshop.errors import InvalidInput, Misconfigured, Unavailable, WindowshopError
-
-qdrant_client = pytest.importorskip("qdrant_client", reason="needs windowshop[server]")
-httpx = pytest.importorskip("httpx")
-grpc = pytest.importorskip("grpc")
-
-from windowshop.store.server import ServerStore, opening  # noqa: E402
-from windowshop.store.server.errors import translate, translated  # noqa: E402
+from windowshop.store.server import opening
+from windowshop.store.server.errors import translate, translated
 
 
 def answer(status, body=b'{"status": {"error": "why"}}'):
@@ -79,16 +77,6 @@ def test_all_error_classes_of_the_client_are_mapped():
         error = cls.__new__(cls)
         error.status_code, error.content, error.message = 500, b"", "x"
         assert isinstance(translate(error), WindowshopError)
-
-
-def test_a_server_that_is_not_there_is_unavailable():
-    with pytest.raises(Unavailable, match="cannot be reached"):
-        ServerStore("http://127.0.0.1:9", "m", 4, timeout_s=2)
-
-
-def test_an_address_that_is_none_is_a_wrong_setting():
-    with pytest.raises((Misconfigured, InvalidInput)):
-        ServerStore("http://[nonsense", "m", 4)
 
 
 @pytest.mark.parametrize(

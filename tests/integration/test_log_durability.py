@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from windowshop.errors import InvalidInput, Misconfigured, NotFound, Unavailable, WindowshopError
-from windowshop.keys import make_key
+from windowshop.errors import Misconfigured, Unavailable, WindowshopError
 from windowshop.log import EventRow
 from windowshop.log.database import Database, translated
 from windowshop.log.sqlite import SqliteLog
@@ -251,59 +250,7 @@ def test_an_error_of_the_caller_leaves_the_log_usable(tmp_path):
     db.close()
 
 
-# --- keys and letters ----------------------------------------------------------------------------
-
-
-def test_keys_are_found_by_digest_until_revoked(log):
-    assert log.has_keys() is False
-    _, secret = make_key("default", "secret", NOW, "back end")
-    _, public = make_key("default", "publishable", NOW + 1)
-    _, other = make_key("other", "secret", NOW)
-    for key in (secret, public, other):
-        log.put_key(key)
-    assert log.has_keys() is True
-    assert log.key(secret.digest) == secret
-    assert log.key("0" * 64) is None
-    assert log.keys("default") == [secret, public]
-    log.revoke_key("default", secret.id, NOW + 5)
-    log.revoke_key("default", secret.id, NOW + 9)
-    assert log.key(secret.digest).revoked_ms == NOW + 5
-    assert not log.key(secret.digest).live
-    with pytest.raises(NotFound, match="keys list"):
-        log.revoke_key("default", other.id, NOW)
-
-
-def test_a_store_has_one_signing_secret(log):
-    assert log.signing_secret("default") is None
-    made = log.signing_secret("default", create=True)
-    assert made == log.signing_secret("default", create=True) == log.signing_secret("default")
-    assert made != log.signing_secret("other", create=True)
-
-
-def test_dead_letters_are_kept_with_their_reason(log):
-    first = log.add_letter("default", "u:ann", NOW, "no such kind", {"kind": "veiw"})
-    second = log.add_letter("default", None, NOW, "x" * 5000, {"events": [1, "ü"]})
-    log.add_letter("other", None, NOW, "other", {})
-    assert [letter.id for letter in log.letters("default")] == [first, second]
-    assert [letter.id for letter in log.letters("default", after=first)] == [second]
-    letter = log.letter("default", first)
-    assert (letter.user, letter.received_ms, letter.reason) == ("u:ann", NOW, "no such kind")
-    assert letter.body == {"kind": "veiw"}
-    assert len(log.letter("default", second).reason) == 1000
-    assert log.count_letters("default") == 2
-    assert log.delete_letters("default", [first, 999]) == 1
-    for missing in (first, 999):
-        with pytest.raises(NotFound, match="dead-letters list"):
-            log.letter("default", missing)
-    with pytest.raises(InvalidInput):
-        log.letter("default", 2**80)
-
-
-def test_a_letter_has_bounds(log):
-    with pytest.raises(InvalidInput, match="bytes"):
-        log.add_letter("default", None, NOW, "big", {"text": "x" * 2_000_000})
-    with pytest.raises(InvalidInput, match="JSON"):
-        log.add_letter("default", None, NOW, "odd", {"set": {1, 2}})
+# --- letters -------------------------------------------------------------------------------------
 
 
 def test_letters_of_the_forgotten_are_gone(log):

@@ -13,17 +13,18 @@ from pathlib import Path
 from windowshop.aws.blobs import S3Blobs
 from windowshop.aws.clients import Clients
 from windowshop.aws.keyring import SsmKeyring
-from windowshop.aws.letters import QueueLetters
+from windowshop.aws.letters import Box, QueueLetters
 from windowshop.aws.log import DynamoLog
 from windowshop.aws.parameters import read_parameter
 from windowshop.aws.queue import SqsQueue
 from windowshop.aws.runs import DynamoRuns
 from windowshop.aws.signals import AwsSignals
-from windowshop.encode import ModelSpec, open_encoder
+from windowshop.encode import Encoder, ModelSpec, open_encoder
 from windowshop.errors import Misconfigured
 from windowshop.settings import AwsSettings, Settings, load_aws_settings, load_settings
 from windowshop.shop import Shop
-from windowshop.store.server import ServerStore
+from windowshop.store import Store
+from windowshop.store.server import Place, ServerStore
 from windowshop.world import World
 
 
@@ -57,17 +58,27 @@ class Aws:
     def keyring(self) -> SsmKeyring:
         return SsmKeyring(partial(self.clients, "ssm"), self.settings.parameters, wall_ms)
 
+    @cached_property
+    def letters(self) -> QueueLetters:
+        """Those of the queues whose both ends this process was told of."""
+        return QueueLetters(
+            [
+                Box(name.replace("_", "-"), self.queue(f"{name}_queue"), self.queue(letters))
+                for name in ("catalogue", "embed", "embed_bulk", "events")
+                if getattr(self.settings, letters := f"{name}_letters")
+                and getattr(self.settings, f"{name}_queue")
+            ],
+            wall_ms,
+        )
+
     def queue(self, name: str) -> SqsQueue:
         """The queue that a setting names: `events_queue`, `embed_letters`, ..."""
         return SqsQueue(partial(self.clients, "sqs"), self._given(name))
 
-    def open_shop(self, *, counting: bool = False) -> Shop:
-        """The shop of this deployment; `counting` for the one process that refreshes its counts.
-
-        Qdrant is not called before it is needed: it may be away, and popular items still served.
-        """
-        settings, wanted = self.settings, self.shop_settings
-        encoder = open_encoder(
+    def encoder(self) -> Encoder:
+        """The encoder that the settings name. Raises Misconfigured."""
+        wanted = self.shop_settings
+        return open_encoder(
             ModelSpec(
                 wanted.model,
                 runtime=None if wanted.runtime == "auto" else wanted.runtime,
@@ -76,44 +87,65 @@ class Aws:
                 passage_prefix=wanted.passage_prefix,
                 max_tokens=wanted.max_tokens,
             ),
-            settings.models or Path(tempfile.gettempdir()) / "windowshop-models",
+            self.settings.models or Path(tempfile.gettempdir()) / "windowshop-models",
             threads=wanted.threads or None,
         )
-        url, key = self.qdrant()
+
+    def store(self, encoder: Encoder) -> Store:
+        """The vectors. Qdrant is not called before it is needed: it may be away, and popular items
+        still served. Raises Misconfigured, Unavailable (where it is could not be read).
+        """
+        return ServerStore(self.qdrant(), encoder.name, encoder.dim)
+
+    def open_shop(
+        self,
+        *,
+        counting: bool = False,
+        encoder: Encoder | None = None,
+        store: Store | None = None,
+    ) -> Shop:
+        """The shop of this deployment; `counting` for the one process that refreshes its counts."""
+        if encoder is None:
+            encoder = self.encoder()
+        if store is None:
+            store = self.store(encoder)
         log = DynamoLog(
             partial(self.clients, "dynamodb"),
             self._given("table"),
             self.blobs,
             wall_ms,
-            wanted.retention_days,
+            self.shop_settings.retention_days,
         )
         return Shop(
             World(
-                ServerStore(url, encoder.name, encoder.dim, key=key),
+                store,
                 log,
                 encoder,
-                wanted,
+                self.shop_settings,
                 wall_ms,
                 keyring=self.keyring,
-                letters=QueueLetters(self),
+                letters=self.letters,
                 signals=self.signals,
-                believed_ms=round(settings.believed_s * 1000),
+                believed_ms=round(self.settings.believed_s * 1000),
                 counting=counting,
             )
         )
 
-    def qdrant(self) -> tuple[str, str | None]:
-        """Address and key of the Qdrant server: from the environment, else from SSM."""
+    def qdrant(self) -> Place:
+        """Where the Qdrant server is: from the environment, else from SSM. Raises Misconfigured,
+        Unavailable.
+        """
         settings, ssm = self.settings, partial(self.clients, "ssm")
         if settings.qdrant_url:
-            return settings.qdrant_url, settings.qdrant_api_key
-        url = read_parameter(ssm, f"{settings.parameters}/qdrant/url")
+            return Place(settings.qdrant_url, settings.qdrant_api_key)
+        at = f"{settings.parameters}/qdrant"
+        url = read_parameter(ssm, f"{at}/url")
         if url is None:
             raise Misconfigured(
-                f"no Qdrant: put its address into the SSM parameter {settings.parameters}"
-                "/qdrant/url, and its key into .../qdrant/key (a SecureString)"
+                f"no Qdrant: put its address into the SSM parameter {at}/url, and its key into"
+                f" {at}/key (a SecureString)"
             )
-        return url, read_parameter(ssm, f"{settings.parameters}/qdrant/key")
+        return Place(url, read_parameter(ssm, f"{at}/key"), read_parameter(ssm, f"{at}/ca"))
 
     def _given(self, name: str) -> str:
         value = str(getattr(self.settings, name))

@@ -10,13 +10,18 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
     TokenRetrievalError,
-    UnauthorizedSSOTokenError,
 )
+from botocore.loaders import create_loader
+from botocore.session import get_session
 
 from windowshop.errors import InvalidInput, Misconfigured, Unavailable, WindowshopError
 
@@ -50,11 +55,14 @@ _INVALID = frozenset({
 
 
 class Clients:
-    """One session and its clients. Thread-safe; `renew` drops all of them (after a restore)."""
+    """One session and its clients. Thread-safe; `renew` drops all of them (after a restore), but
+    not the services' descriptions that botocore has read: reading them is most of the work.
+    """
 
     def __init__(self, region: str | None = None, profile: str | None = None) -> None:
         self._region, self._profile = region, profile
         self._lock = threading.Lock()
+        self._descriptions = create_loader()
         self._session: Any = None
         self._held: dict[str, Any] = {}
 
@@ -64,9 +72,7 @@ class Clients:
         if found is None:
             with self._lock, translated():
                 if self._session is None:
-                    self._session = boto3.Session(
-                        region_name=self._region, profile_name=self._profile
-                    )
+                    self._session = self._new_session()
                 found = self._held.get(service) or self._session.client(
                     service,
                     config=Config(
@@ -80,6 +86,13 @@ class Clients:
                 self._held[service] = found
         return found
 
+    def _new_session(self) -> boto3.Session:
+        core = get_session()
+        core.register_component("data_loader", self._descriptions)
+        return boto3.Session(
+            region_name=self._region, profile_name=self._profile, botocore_session=core
+        )
+
     def renew(self) -> None:
         """Forget every client and what it remembers: connections, credentials."""
         with self._lock:
@@ -91,15 +104,16 @@ def translate(error: Exception) -> WindowshopError:
     if isinstance(error, ClientError):
         return _refused(error)
     if isinstance(error, NoRegionError):
-        return Misconfigured("no AWS region: set AWS_REGION, such as eu-central-1")
+        return Misconfigured("no AWS region: set AWS_DEFAULT_REGION, such as eu-central-1")
     if isinstance(
-        error,
-        NoCredentialsError
-        | PartialCredentialsError
-        | TokenRetrievalError
-        | UnauthorizedSSOTokenError,
+        error, NoCredentialsError | PartialCredentialsError | SSOError | TokenRetrievalError
     ):
-        return Misconfigured(f"no AWS credentials: {error}")
+        return Misconfigured(
+            "no AWS credentials that count: `aws configure` or `aws sso login`, or set AWS_PROFILE"
+            f" ({_first_words(str(error))})"
+        )
+    if isinstance(error, ProfileNotFound | ConfigNotFound | ConfigParseError):
+        return Misconfigured(f"AWS_PROFILE: {_first_words(str(error))}")
     if isinstance(error, ParamValidationError):
         return InvalidInput(f"AWS cannot take this: {_first_words(str(error))}")
     return Unavailable(f"AWS cannot be reached: {_first_words(str(error))}")

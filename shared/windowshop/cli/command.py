@@ -29,6 +29,17 @@ Home = Annotated[
         show_default=False,
     ),
 ]
+Deployment = Annotated[
+    str | None,
+    typer.Option(
+        "--deployment",
+        metavar="NAME",
+        envvar="WINDOWSHOP_DEPLOYMENT",
+        help="A deployment on AWS instead of a home (else WINDOWSHOP_DEPLOYMENT).",
+        show_default=False,
+        show_envvar=False,
+    ),
+]
 StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="One shop of many.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Exactly one JSON object on stdout.")]
 Debug = Annotated[
@@ -113,8 +124,10 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Place]:
-    """The shop of a home to operate, wherever it runs.
+def shop_at(
+    home: Path | None, store: str, create: bool = False, deployment: str | None = None
+) -> Iterator[Place]:
+    """The shop of a home, or of a deployment, to operate, wherever it runs.
 
     Raises InvalidInput for a store that cannot be, or a home that is not there (unless `create`).
     """
@@ -125,6 +138,10 @@ def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Pla
     at = home_of(home)
     if not _STORE.fullmatch(store):
         raise InvalidInput(f"--store {store!r}: a store's name has 1-64 of a-z, 0-9 and -")
+    if deployment is not None:
+        with deployed(deployment, home) as (_, shop):
+            yield Place(at, store, LocalOperator(shop), is_local=True)
+        return
     if not create and not at.is_dir():
         raise InvalidInput(
             f"there is no shop at {at}: name its folder with --home, or begin with "
@@ -140,6 +157,29 @@ def shop_at(home: Path | None, store: str, create: bool = False) -> Iterator[Pla
 
     with contextlib.closing(open_shop(at)) as shop:
         yield Place(at, store, LocalOperator(shop), is_local=True)
+
+
+@contextlib.contextmanager
+def deployed(deployment: str, home: Path | None) -> Iterator[tuple[Any, Any]]:
+    """A deployment and its shop. Raises InvalidInput (a home was named too), NotFound,
+    Misconfigured (the extra `aws` is missing, no credentials, no region), Unavailable.
+    """
+    if home is not None:
+        raise InvalidInput(
+            f"either --home or the deployment {deployment!r} (--deployment, WINDOWSHOP_DEPLOYMENT)"
+        )
+    try:
+        from windowshop.aws import deployment as deployments
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("windowshop"):
+            raise
+        raise Misconfigured(
+            f"a deployment needs the extra `aws` ({error.name} is missing):"
+            " pip install 'windowshop[aws]'"
+        ) from None
+    aws = deployments.find(deployment)
+    with contextlib.closing(deployments.open_late(aws)) as shop:
+        yield aws, shop
 
 
 def idle_home(home: Path | None) -> Path:

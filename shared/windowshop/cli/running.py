@@ -10,7 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from windowshop.cli import screen
-from windowshop.cli.command import FAILED, App, AsJson, Debug, Home, rare_collections
+from windowshop.cli.command import (
+    FAILED,
+    App,
+    AsJson,
+    Debug,
+    Deployment,
+    Home,
+    deployed,
+    rare_collections,
+)
 from windowshop.settings import home_of
 
 Host = Annotated[
@@ -84,6 +93,7 @@ def start_again() -> NoReturn:
 
 def doctor(
     home: Home = None,
+    deployment: Deployment = None,
     store: Annotated[
         str | None, typer.Option("--store", metavar="NAME", help="This one alone; else all.")
     ] = None,
@@ -93,7 +103,11 @@ def doctor(
     """What is installed, what this home holds, what is wrong and how to mend it."""
     from windowshop import doctor as examination
 
-    found = examination.examine(home_of(home), store)
+    if deployment is not None:
+        with deployed(deployment, home) as (aws, shop):
+            found = examination.examine_deployment(deployment, aws, shop, store)
+    else:
+        found = examination.examine(home_of(home), store)
     if as_json:
         screen.emit(found)
     else:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from windowshop.cli import screen
-from windowshop.cli.command import App, AsJson, Debug, Home, StoreName, shop_at
+from windowshop.cli.command import App, AsJson, Debug, Deployment, Home, StoreName, shop_at
 from windowshop.errors import InvalidInput
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
@@ -29,6 +29,7 @@ def recommend(
         str | None, typer.Option("--filters", metavar="JSON", help='such as {"brand": "Acme"}')
     ] = None,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -44,7 +45,7 @@ def recommend(
         "filters": _filters(filters),
     }
     request = {name: value for name, value in request.items() if value is not None}
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         slate = place.call("recommend", request=request)
     if as_json:
         screen.emit(slate)
@@ -93,13 +94,14 @@ def export(
     user: User,
     anonymous: IsGuest = False,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Everything held about a user, as JSON."""
     who = _who(user, anonymous)
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         whole = place.call("export", who=who)
         while whole["next"] is not None:
             page = place.call("export", who={**who, "cursor": whole["next"]})
@@ -113,12 +115,13 @@ def forget(
     user: User,
     anonymous: IsGuest = False,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Erase a user, and look again to be sure."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         erasure = place.call("forget", who=_who(user, anonymous))
     if as_json:
         screen.emit(erasure)

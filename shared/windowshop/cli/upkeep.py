@@ -8,7 +8,18 @@ import typer
 from rich.table import Table
 
 from windowshop.cli import screen
-from windowshop.cli.command import FAILED, App, AsJson, Debug, Home, StoreName, idle_home, shop_at
+from windowshop.cli.command import (
+    FAILED,
+    App,
+    AsJson,
+    Debug,
+    Deployment,
+    Home,
+    StoreName,
+    idle_home,
+    shop_at,
+)
+from windowshop.errors import InvalidInput
 
 fields = App(help="Attributes that filters may use.")
 keys = App(help="Who may call the API.")
@@ -40,10 +51,14 @@ def _show_fields(answer: dict[str, Any], as_json: bool) -> None:
 
 @fields.command("list")
 def list_fields(
-    home: Home = None, store: StoreName = "default", as_json: AsJson = False, debug: Debug = False
+    home: Home = None,
+    deployment: Deployment = None,
+    store: StoreName = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """The declared attributes."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         _show_fields(place.call("fields"), as_json)
 
 
@@ -54,12 +69,13 @@ def add_field(
         str, typer.Argument(metavar="KIND", help="keyword, integer, float, bool or datetime")
     ],
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Make an attribute filterable."""
-    with shop_at(home, store, create=True) as place:
+    with shop_at(home, store, create=True, deployment=deployment) as place:
         _show_fields(place.call("add_field", name=name, kind=kind), as_json)
 
 
@@ -71,12 +87,13 @@ def create_key(
     role: Annotated[str, typer.Option("--role", help="secret or publishable")],
     note: Annotated[str, typer.Option("--note", help="What it is for.")] = "",
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """A new key. It is shown this once."""
-    with shop_at(home, store, create=True) as place:
+    with shop_at(home, store, create=True, deployment=deployment) as place:
         made = place.call("create_key", role=role, note=note)
     if as_json:
         screen.emit(made)
@@ -89,10 +106,14 @@ def create_key(
 
 @keys.command("list")
 def list_keys(
-    home: Home = None, store: StoreName = "default", as_json: AsJson = False, debug: Debug = False
+    home: Home = None,
+    deployment: Deployment = None,
+    store: StoreName = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """The keys of a store, without the keys themselves."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         answer = place.call("keys")
     if as_json:
         screen.emit(answer)
@@ -105,12 +126,13 @@ def list_keys(
 def revoke_key(
     key_id: Annotated[str, typer.Argument(metavar="ID")],
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """From now on the key works no more."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         answer = place.call("revoke_key", id=key_id)
     if as_json:
         screen.emit(answer)
@@ -120,10 +142,14 @@ def revoke_key(
 
 @keys.command("signing-secret")
 def signing_secret(
-    home: Home = None, store: StoreName = "default", as_json: AsJson = False, debug: Debug = False
+    home: Home = None,
+    deployment: Deployment = None,
+    store: StoreName = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """The secret with which the shop's back end signs user tokens (HS256); made at first use."""
-    with shop_at(home, store, create=True) as place:
+    with shop_at(home, store, create=True, deployment=deployment) as place:
         answer = place.call("signing_secret")
     if as_json:
         screen.emit(answer)
@@ -136,10 +162,14 @@ def signing_secret(
 
 @letters.command("list")
 def list_letters(
-    home: Home = None, store: StoreName = "default", as_json: AsJson = False, debug: Debug = False
+    home: Home = None,
+    deployment: Deployment = None,
+    store: StoreName = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """All of them, oldest first."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         found = _all_letters(place)
     if as_json:
         screen.emit({"letters": found})
@@ -148,12 +178,11 @@ def list_letters(
 
 
 def _all_letters(place: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = place.call("letters", after=after)
+    page = place.call("letters")
+    found: list[dict[str, Any]] = page["letters"]
+    while page["next"] is not None:
+        page = place.call("letters", after=page["next"])
         found += page["letters"]
-        after = page["next"]
     return found
 
 
@@ -161,12 +190,13 @@ def _all_letters(place: Any) -> list[dict[str, Any]]:
 def show_letter(
     letter: Annotated[str, typer.Argument(metavar="ID")],
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """One letter whole, as JSON."""
-    with shop_at(home, store) as place:
+    with shop_at(home, store, deployment=deployment) as place:
         screen.emit(place.call("letter", id=letter))
 
 
@@ -176,19 +206,24 @@ def retry_letters(
         list[str] | None, typer.Argument(metavar="ID", help="None: all of them.")
     ] = None,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Deliver letters once more. Exit 1 if one still cannot take effect."""
-    with shop_at(home, store) as place:
-        wanted = ids or [letter["id"] for letter in _all_letters(place)]
-        tried = [place.call("retry_letter", id=one) for one in wanted]
-    left = [one for one in tried if one["status"] != "ok"]
+    """Deliver letters once more. Exit 1 if one still cannot take effect.
+
+    Those of a deployment go back into their queues, and what fails again is a letter again.
+    """
+    with shop_at(home, store, deployment=deployment) as place:
+        tried = place.call("retry_letters", ids=ids or None)["letters"]
+    applied, sent = (sum(one["status"] == status for one in tried) for status in ("ok", "sent"))
+    left = [one for one in tried if one["status"] not in {"ok", "sent"}]
     if as_json:
-        screen.emit({"retried": len(tried), "applied": len(tried) - len(left), "letters": tried})
+        screen.emit({"retried": len(tried), "applied": applied, "sent": sent, "letters": tried})
     else:
-        screen.tell(f"{len(tried) - len(left)} of {len(tried)} took effect")
+        done = f"{sent} of {len(tried)} were sent again" if sent else None
+        screen.tell(done or f"{applied} of {len(tried)} took effect")
         for one in left:
             screen.warn(f"letter {one['id']}: {one['reason']}")
     if left:
@@ -204,6 +239,7 @@ def rebuild(
         typer.Option("--embed", help="All vectors of all stores too: after a change of model."),
     ] = False,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -212,12 +248,17 @@ def rebuild(
     begin = time.monotonic()
     counts: dict[str, Any]
     if embed:
+        if deployment is not None:
+            raise InvalidInput("--embed: a deployment gets a new model by deploying it")
         from windowshop.local import re_embed
 
         with screen.progress("Embedding") as advance:
             counts = dict(re_embed(idle_home(home), advance))
     else:
-        with shop_at(home, store) as place, screen.progress("Rebuilding profiles") as advance:
+        with (
+            shop_at(home, store, deployment=deployment) as place,
+            screen.progress("Rebuilding profiles") as advance,
+        ):
             counts = place.call("rebuild", progress=advance)
     counts["seconds"] = round(time.monotonic() - begin, 3)
     if as_json:

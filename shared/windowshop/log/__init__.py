@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from windowshop.profile import EventRow, Events, Keys, Profile, as_sent, event_row
 
 __all__ = [
+    "MAX_LINKS",
     "Appended",
     "Batch",
     "EventRow",
@@ -22,6 +23,9 @@ __all__ = [
     "as_sent",
     "event_row",
 ]
+
+MAX_LINKS = 1_000
+"""Guests merged into one user, and users one guest is merged into."""
 
 Batch = tuple[str, Sequence[EventRow], int]
 """A store, rows of its users, and when they were received (ms)."""
@@ -58,8 +62,8 @@ class Refolded(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """Events on items [n] in the order they were logged, numbers for their users [n], and how far
-    this has come.
+    """Events on items [n], numbers for their users [n], and how far this has come: `seq` goes back
+    into `replay_since` once all parts before it were taken.
     """
 
     events: Events
@@ -80,7 +84,10 @@ class Forgotten(NamedTuple):
 class Log(Protocol):
     # events
     def append_many(self, batches: Sequence[Batch]) -> list[Appended]:
-        """Write all batches in one transaction; they are on disk when this returns."""
+        """Write all batches; they are on disk when this returns. Each event takes effect once,
+        however often it is appended. Bad data (InvalidInput) takes no effect at all. Where another
+        error or a crash left some of it written, appending the same again completes it.
+        """
 
     def append(self, store: str, rows: Sequence[EventRow], received_ms: int) -> Appended: ...
 
@@ -92,7 +99,9 @@ class Log(Protocol):
         """
 
     def replay_since(self, store: str, seq: int) -> Iterator[Replayed]:
-        """All events on items after `seq`, in parts."""
+        """All events on items after `seq`, in parts. Those of the last seconds may be missing: the
+        next replay, from the `seq` of this one, has them. A part may be empty.
+        """
 
     # folding
     def standings(self, store: str, users: Sequence[str]) -> dict[str, Standing]:
@@ -101,11 +110,15 @@ class Log(Protocol):
     def refold(self, store: str, users: Sequence[str]) -> dict[str, Refolded]:
         """Profiles from the log: own events and those of merged guests; empty for unknown users."""
 
-    def mark_folded(self, store: str, versions: Mapping[str, int]) -> None:
-        """These versions are in the stored profiles now. One that was outrun stays unfolded."""
+    def mark_folded(self, store: str, versions: Mapping[str, int]) -> list[str]:
+        """These versions are in the stored profiles now. One that was outrun stays unfolded.
+        Returns users whom the log does not know (any more): there must be no profile of them.
+        """
 
     def unfolded(self, store: str, limit: int | None = None) -> list[str]:
-        """Users whose log is ahead of the profile: they were not marked since they changed."""
+        """Users whose log is ahead of the profile: they were not marked since they changed. The
+        longest known come first.
+        """
 
     # users
     def users(self, store: str) -> list[str]: ...
@@ -114,7 +127,9 @@ class Log(Protocol):
         """How many own events each of those that the log has heard of has."""
 
     def link(self, store: str, user: str, guest: str) -> bool:
-        """The guest turned out to be the user. False if that was known. Raises InvalidInput."""
+        """The guest turned out to be the user. False if that was known. Raises InvalidInput, also
+        for more than MAX_LINKS.
+        """
 
     def unlink(self, store: str, user: str, guest: str) -> bool: ...
 

@@ -52,14 +52,18 @@ class Folding:
             folded.update(_refold(con, part))
         return folded
 
-    def mark_folded(self, store: str, versions: Mapping[str, int]) -> None:
+    def mark_folded(self, store: str, versions: Mapping[str, int]) -> list[str]:
         # Not durable at once: what a crash undoes is folded again, which changes nothing.
         with self._db.writing(durable=False) as con:
-            con.executemany(
+            marked = con.executemany(
                 "UPDATE users SET folded = max(folded, ?)"
                 " WHERE store = ? AND name = ? AND version >= ?",
                 [(version, store, user, version) for user, version in versions.items()],
-            )
+            ).rowcount
+            if marked == len(versions):
+                return []
+            known = {name for (name,) in select_users(con, store, list(versions), "name")}
+        return [user for user in versions if user not in known]
 
     def unfolded(self, store: str, limit: int | None = None) -> list[str]:
         with self._db.reading() as con:

@@ -71,6 +71,17 @@ class Letters:
                 [(store, _number(one)) for one in ids],
             ).rowcount
 
+    def delete_letters_of(self, store: str, users: Sequence[str]) -> int:
+        """Also done by `forget`, in one transaction with the rest."""
+        with self._db.writing() as con:
+            return con.executemany(
+                "DELETE FROM letters WHERE store = ? AND user = ?",
+                [(store, user) for user in users],
+            ).rowcount
+
+    def send_back(self, store: str, ids: Sequence[str]) -> None:
+        """There are no queues to send them to."""
+
 
 def _letter(row: tuple[Any, ...]) -> Letter:
     letter_id, store, user, received_ms, reason, body = row

@@ -7,12 +7,11 @@ from typing import Any
 import orjson
 
 from windowshop.errors import InvalidInput, NotFound
-from windowshop.log import EventRow, Forgotten, as_sent
+from windowshop.log import MAX_LINKS, EventRow, Forgotten, as_sent
 from windowshop.log.appending import NEVER, Appending, add_user, pseudonym, select_in, select_users
 from windowshop.profile import IMPRESSION
 from windowshop.records import user_key
 
-MAX_GUESTS = 1_000
 MAX_PAGE = 10_000
 
 _ROW = "event_id, event_key, kind, time_ms, row, item_id, item_key, value, rest"
@@ -65,9 +64,14 @@ class People(Appending):
         with self._db.writing() as con:
             owner, other = self._number(con, store, user), self._number(con, store, guest)
             new = con.execute("INSERT OR IGNORE INTO links VALUES (?, ?)", (owner, other)).rowcount
-            (held,) = con.execute("SELECT count(*) FROM links WHERE user = ?", (owner,)).fetchone()
-            if held > MAX_GUESTS:
-                raise InvalidInput(f"at most {MAX_GUESTS} guests can be merged into one user")
+            for side, number in (("user", owner), ("guest", other)):
+                sql = f"SELECT count(*) FROM links WHERE {side} = ?"
+                (held,) = con.execute(sql, (number,)).fetchone()
+                if held > MAX_LINKS:
+                    raise InvalidInput(
+                        f"at most {MAX_LINKS} guests can be merged into one user, and one guest "
+                        f"into {MAX_LINKS} users"
+                    )
             if new:
                 _touch(con, [owner])
         return bool(new)

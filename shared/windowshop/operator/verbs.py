@@ -203,12 +203,43 @@ def letter(shop: Shop, args: Json) -> Json:
     }
 
 
-def retry_letter(shop: Shop, args: Json) -> Json:
-    """Deliver a letter once more; what takes effect is a letter no longer. Raises NotFound."""
-    one = shop.world.letters.letter(args["store"], args["id"])
+def retry_letters(shop: Shop, args: Json) -> Json:
+    """Deliver letters once more: those of `ids`, else all of the store's; what takes effect is a
+    letter no longer. Where they came from queues they are put back there ("sent"). Raises NotFound.
+    """
+    store, ids = args["store"], args.get("ids")
+    if ids is not None:
+        return {"letters": _retried(shop, store, ids)}
+    tried: dict[str, Json] = {}
+    while fresh := _untried(shop, store, tried):
+        tried.update((one["id"], one) for one in _retried(shop, store, fresh))
+    return {"letters": list(tried.values())}
+
+
+def _untried(shop: Shop, store: str, tried: Mapping[str, Json]) -> list[str]:
+    """Letters that may only show now that others before them are gone."""
+    after: str | None = None
+    while some := shop.world.letters.letters(store, after):
+        if fresh := [one.id for one in some if one.id not in tried]:
+            return fresh
+        after = some[-1].id
+    return []
+
+
+def _retried(shop: Shop, store: str, ids: Sequence[str]) -> list[Json]:
+    sent = shop.world.letters.send_back(store, ids)
+    if sent is None:
+        return [_delivered(shop, store, one) for one in ids]
+    return [
+        {"id": one, "status": "dead" if why else "sent", "reason": why} for one, why in sent.items()
+    ]
+
+
+def _delivered(shop: Shop, store: str, letter_id: str) -> Json:
+    one = shop.world.letters.letter(store, letter_id)
     outcome = consume.events(shop, [one.body])[0]
     if outcome.status == "ok":
-        shop.world.letters.delete_letters(args["store"], [one.id])
+        shop.world.letters.delete_letters(store, [one.id])
     return {"id": one.id, "status": outcome.status, "reason": outcome.reason}
 
 
@@ -258,6 +289,6 @@ VERBS: Mapping[str, Verb] = {
     for verb in (
         ping, put_items, waiting, embed, delete_items, item_ids, fields, add_field, now, record,
         unfolded, fold, rebuild, recommend, export, forget, create_key, keys, revoke_key,
-        signing_secret, letters, letter, retry_letter, model, status,
+        signing_secret, letters, letter, retry_letters, model, status,
     )
 }  # fmt: skip

@@ -1,0 +1,39 @@
+"""One request on its way to a slate, with everything about its user that the sources read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from windowshop import crowd
+from windowshop.filters import Filter
+from windowshop.profile import Habit, Profile, Tastes
+from windowshop.profile.intent import Step
+from windowshop.records import Request
+from windowshop.store import Vector
+from windowshop.world import Tenant, World
+
+
+@dataclass(slots=True)
+class Ask:
+    """What is asked and of whom. What the sources find out on the way is kept for the reasons."""
+
+    world: World
+    tenant: Tenant
+    request: Request
+    now: int
+    profile: Profile
+    tastes: Tastes
+    user: str | None
+    where: Filter | None
+    asked: list[int] = field(default_factory=list)
+    query: Vector | None = None
+    steps: Sequence[Step] = ()
+    intent: Vector | None = None
+    habit: Habit | None = None
+    others: crowd.Taken = crowd.NOTHING
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return self.world.blend[self.request.scenario]  # type: ignore[no-any-return]
+
+    def wants(self, signal: str) -> bool:
+        return self.weights.get(signal, 0.0) > 0

@@ -1,0 +1,183 @@
+"""What a learned ranker is told of each candidate: one row of numbers, computed for all at once.
+
+A model names the features that it was trained with, so their order here may change; what a name
+means may not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowshop.ask import Ask
+from windowshop.popularity import HALF_LIVES
+from windowshop.profile import Events
+from windowshop.rank import Floats, Keys, Source
+
+SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend")
+OWN_HALF_LIVES = (7.0, 30.0, 90.0)
+DAY_MS = 86_400_000
+NEVER = 1e4
+"""Days since what never happened, and the rank of what a source did not propose."""
+READ_CARDS = 200
+"""The shopper's newest items whose category and brand say what they are after."""
+
+Doubles = NDArray[np.float64]
+
+
+def features(ask: Ask, sources: Sequence[Source], keys: Keys) -> tuple[tuple[str, ...], Floats]:
+    """Names [f] and rows [n, f] for the candidates `keys` [n], distinct and ascending."""
+    columns: dict[str, Doubles] = {}
+    _of_sources(columns, sources, keys)
+    _of_popularity(columns, ask, keys)
+    own = _own(ask)
+    _of_habit(columns, own, keys, ask.now)
+    _of_crowd(columns, ask, keys)
+    _of_cards(columns, ask, own, keys)
+    _of_user(columns, own, len(keys), ask.now)
+    rows = np.empty((len(keys), len(columns)), np.float32)
+    for at, column in enumerate(columns.values()):
+        rows[:, at] = column
+    return tuple(columns), rows
+
+
+def _of_sources(columns: dict[str, Doubles], sources: Sequence[Source], keys: Keys) -> None:
+    for signal in SIGNALS:
+        scores, ranks = np.zeros(len(keys)), np.full(len(keys), NEVER)
+        for source in sources:
+            if source.signal != signal or not len(source.keys):
+                continue
+            at = np.searchsorted(keys, source.keys)
+            here = (at < len(keys)) & (keys[np.minimum(at, len(keys) - 1)] == source.keys)
+            np.maximum.at(scores, at[here], source.scores[here])
+            order = np.empty(len(source.keys))
+            order[np.argsort(-source.scores, kind="stable")] = np.arange(len(source.keys))
+            np.minimum.at(ranks, at[here], order[here])
+        columns[f"{signal}_score"] = scores
+        columns[f"{signal}_share"] = scores / max(float(scores.max(initial=0)), 1e-12)
+        columns[f"{signal}_rank"] = ranks
+
+
+def _of_popularity(columns: dict[str, Doubles], ask: Ask, keys: Keys) -> None:
+    popularity = ask.tenant.popularity
+    table = popularity.table(keys, ask.now)
+    for half_life, counts in zip(HALF_LIVES, table, strict=True):
+        columns[f"taken_{half_life:g}"] = np.log1p(np.maximum(counts, 0) * 1e3)
+        order = np.empty(len(keys))
+        order[np.argsort(-counts, kind="stable")] = np.arange(len(keys))
+        columns[f"taken_{half_life:g}_rank"] = order
+    users = popularity.users(keys)
+    columns["users"] = np.log1p(users)
+    columns["users_share"] = users / max(popularity.population, 1)
+    columns["taken_per_user"] = table[-1] / np.maximum(users, 1)
+    columns["rise"] = np.log1p(table[2] * 1e3) - np.log1p(table[4] * 1e3)
+
+
+def _own(ask: Ask) -> Events:
+    """The shopper's positive events, oldest first."""
+    events = ask.profile.events
+    found: Events = events[(ask.world.weights.weigh(events) > 0) & (events["item"] != 0)]
+    return found
+
+
+def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) -> None:
+    held, place, counts = np.unique(own["item"], return_inverse=True, return_counts=True)
+    at = np.searchsorted(held, keys)
+    mine = np.zeros(len(keys), bool)
+    if len(held):
+        at = np.minimum(at, len(held) - 1)
+        mine = held[at] == keys
+    days = np.maximum((now - own["time"]) / DAY_MS, 0.0)
+
+    def spread(values: NDArray[Any], default: float = 0.0) -> Doubles:
+        found = np.full(len(keys), default)
+        found[mine] = values[at[mine]]
+        return found
+
+    for half_life in OWN_HALF_LIVES:
+        decayed = np.bincount(place, np.exp2(-days / half_life), minlength=len(held))
+        columns[f"own_{half_life:g}"] = spread(decayed)
+    last, first = np.full(len(held), NEVER), np.zeros(len(held))
+    np.minimum.at(last, place, days)
+    np.maximum.at(first, place, days)
+    gap = (first - last) / np.maximum(counts - 1, 1)
+    moments, moment = np.unique(own["time"], return_inverse=True)
+    pairs = np.unique(np.stack((place, moment)), axis=1)[0] if len(own) else place
+    baskets = np.bincount(pairs, minlength=len(held)) / max(len(moments), 1)
+    columns["own_count"] = spread(counts)
+    columns["own_days"] = spread(last, NEVER)
+    columns["own_gap"] = spread(np.where(counts > 1, gap, NEVER), NEVER)
+    columns["own_due"] = spread(
+        np.where((counts > 1) & (gap > 0), last / np.maximum(gap, 1e-9), -1), -1
+    )
+    columns["own_baskets"] = spread(baskets)
+    newest = own["item"][own["time"] == own["time"][-1]] if len(own) else own["item"]
+    columns["own_last_basket"] = np.isin(keys, newest).astype(float)
+
+
+def _of_crowd(columns: dict[str, Doubles], ask: Ask, keys: Keys) -> None:
+    """How many neighbours' events, and how strong the strongest."""
+    others = ask.others
+    at = np.searchsorted(keys, others.items)
+    here = (at < len(keys)) & (keys[np.minimum(at, max(len(keys) - 1, 0))] == others.items)
+    at, weights = at[here], others.weights[here]
+    columns["crowd_events"] = np.bincount(at, minlength=len(keys)).astype(float)
+    best = np.zeros(len(keys))
+    np.maximum.at(best, at, weights)
+    columns["crowd_best"] = best / max(float(best.max(initial=0)), 1e-300)
+
+
+def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
+    """How much of what the shopper took shares the candidate's category and brand, and its price
+    against theirs.
+    """
+    newest = own["item"][::-1][:READ_CARDS]
+    cards = ask.world.cards(ask.tenant, np.unique(np.concatenate((keys, newest))).tolist())
+    shares: dict[str, dict[object, float]] = {"type": {}, "aisle": {}, "brand": {}}
+    prices = []
+    for key in newest.tolist():
+        card = cards.get(key)
+        if card is None:
+            continue
+        for name, value in _kinds(card).items():
+            shares[name][value] = shares[name].get(value, 0.0) + 1.0 / len(newest)
+        if isinstance(price := card.get("price"), int | float) and price > 0:
+            prices.append(float(price))
+    usual = float(np.median(prices)) if prices else 0.0
+    found = {name: np.zeros(len(keys)) for name in shares}
+    dear = np.zeros(len(keys))
+    for row, key in enumerate(keys.tolist()):
+        card = cards.get(key)
+        if card is None:
+            continue
+        for name, value in _kinds(card).items():
+            found[name][row] = shares[name].get(value, 0.0)
+        if usual and isinstance(price := card.get("price"), int | float) and price > 0:
+            dear[row] = np.log(float(price) / usual)
+    for name, column in found.items():
+        columns[f"{name}_share"] = column
+    columns["dear"] = dear
+
+
+def _kinds(card: Mapping[str, Any]) -> dict[str, object]:
+    kinds: dict[str, object] = {}
+    if category := card.get("category"):
+        kinds["type"] = tuple(category)
+        kinds["aisle"] = category[0]
+    if brand := card.get("brand"):
+        kinds["brand"] = brand
+    return kinds
+
+
+def _of_user(columns: dict[str, Doubles], own: Events, count: int, now: int) -> None:
+    baskets = len(np.unique(own["time"]))
+    values = {
+        "user_events": np.log1p(len(own)),
+        "user_items": np.log1p(len(np.unique(own["item"]))),
+        "user_baskets": np.log1p(baskets),
+        "user_basket": len(own) / max(baskets, 1),
+        "user_idle": (now - int(own["time"][-1])) / DAY_MS if len(own) else NEVER,
+    }
+    for name, value in values.items():
+        columns[name] = np.full(count, float(value))
