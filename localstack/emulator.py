@@ -2,12 +2,16 @@
 
 It pins a botocore of its own, so it cannot live beside ours. The environment is made on first use
 from requirements/emulator.txt, and made anew when that file changes.
+
+`strict` has it speak TLS and enforce IAM, as AWS does: a function may do what its role allows and
+nothing else, and policies that demand TLS are met. Needs the openssl program, for a certificate.
 """
 
 import contextlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,6 +28,9 @@ REGION = "eu-central-1"
 START_S = 30.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 """Any will do: an emulator has no accounts to protect."""
+_OURS = ("AWS_", "LAMBDA_", "MINISTACK_", "PYTHON", "QDRANT_", "WINDOWSHOP_")
+"""Functions inherit the emulator's environment, so nothing meant for others may be in it."""
+_PROGRAM = Path(__file__).with_name("start_emulator.py")
 
 
 def environment() -> Path:
@@ -59,11 +66,15 @@ class Emulator:
     url: str
     folder: Path
     process: "subprocess.Popen[bytes]"
+    certificate: Path | None = None
+    """What proves that it is this one; None where it does not speak TLS."""
 
     @property
     def variables(self) -> Mapping[str, str]:
         """The environment in which boto3 talks to it."""
-        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
+        trust = {"AWS_CA_BUNDLE": str(self.certificate)} if self.certificate else {}
+        place = {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": REGION}
+        return {**place, **CREDENTIALS, **trust}
 
     def stop(self) -> None:
         """End it and what it started; its folder goes too."""
@@ -77,25 +88,40 @@ class Emulator:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(port: int | None = None, folder: Path | None = None) -> Emulator:
-    """An emulator that accepts requests. Raises RuntimeError (it says what it said)."""
+def can_be_strict() -> bool:
+    """Whether this machine has what a strict emulator needs."""
+    return shutil.which("openssl") is not None
+
+
+def start(
+    port: int | None = None,
+    folder: Path | None = None,
+    *,
+    strict: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> Emulator:
+    """An emulator that accepts requests; `more` is for its environment, and so for that of the
+    functions that it runs. Raises RuntimeError (it says what it said).
+    """
     port = port or free_port()
     folder = folder or Path(tempfile.mkdtemp(prefix="windowshop-aws-"))
     folder.mkdir(parents=True, exist_ok=True)
+    inherited = {key: text for key, text in os.environ.items() if not key.startswith(_OURS)}
     variables = {
-        **os.environ,
+        **inherited,
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "TMPDIR": str(folder),
+        **({"USE_SSL": "1", "AUTH": "true"} if strict else {}),
+        **(more or {}),
     }
-    variables.pop("AWS_ENDPOINT_URL", None)
     said = folder / "emulator.log"
     with said.open("wb") as out:
         process = subprocess.Popen(
-            [str(environment() / "ministack")],
+            [str(environment() / "python"), str(_PROGRAM)],
             cwd=folder,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -103,10 +129,12 @@ def start(port: int | None = None, folder: Path | None = None) -> Emulator:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    emulator = Emulator(f"http://127.0.0.1:{port}", folder, process)
+    certificate = folder / "ministack-tls" / "server.crt" if strict else None
+    scheme = "https" if strict else "http"
+    emulator = Emulator(f"{scheme}://127.0.0.1:{port}", folder, process, certificate)
     end = time.monotonic() + START_S
     while time.monotonic() < end and process.poll() is None:
-        if _answers(emulator.url):
+        if _answers(emulator):
             return emulator
         time.sleep(0.05)
     words = said.read_text("utf-8", "replace")[-2000:]
@@ -114,11 +142,14 @@ def start(port: int | None = None, folder: Path | None = None) -> Emulator:
     raise RuntimeError(f"the emulator did not start on port {port}:\n{words}")
 
 
-def _answers(url: str) -> bool:
+def _answers(emulator: Emulator) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=1) as answer:
+        trust = emulator.certificate and ssl.create_default_context(cafile=emulator.certificate)
+        with urllib.request.urlopen(
+            f"{emulator.url}/_ministack/health", timeout=1, context=trust
+        ) as answer:
             return bool(answer.status == 200)
-    except OSError:
+    except OSError:  # nobody listens yet, or its certificate is not made yet
         return False
 
 

@@ -5,7 +5,10 @@ One collection of items and one of users for each model, `items-<fingerprint>` a
 its `store` and every filter names it.
 """
 
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Self
 
 from qdrant_client import QdrantClient
 
@@ -22,74 +25,131 @@ from windowshop.store.schema import (
 )
 from windowshop.store.server import opening
 from windowshop.store.server.collection import Collection
-from windowshop.store.server.errors import translated
 from windowshop.store.server.items import Items
+from windowshop.store.server.line import Clock, Line, Patience, Place
 from windowshop.store.server.users import Users
+
+__all__ = ["Patience", "Place", "ServerStore"]
+
+
+class _Held(NamedTuple):
+    """The collections of our model, found or made."""
+
+    items: Collection
+    users: Collection
+    as_items: Items
+    as_users: Users
 
 
 class ServerStore:
-    """The `Store` port on a Qdrant server."""
+    """The `Store` port on a Qdrant server.
+
+    Nothing is asked of the server before the first use, and after a failure the next use asks
+    again: a process may start, and be useful, while Qdrant is away. So every method may also raise
+    Misconfigured (the key, the version, another model's vectors), as `open` does.
+    """
 
     def __init__(
         self,
-        server: QdrantClient | str,
+        server: Place | QdrantClient | str,
         model: str,
         dim: int,
         *,
-        key: str | None = None,
         prefix: str = "",
-        timeout_s: int = 10,
         fill: bool = False,
+        patience: Patience | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
-        """`server` is an address, or a client that is left open. `prefix` begins all names.
+        """`server`: where it is, or a client that is left open. `prefix` begins all names;
+        `clock` counts seconds.
 
         With `fill` the server may hold another model's vectors: the items are then taken over
-        without vectors, into collections that nobody sees until `promote`. Raises
-        Unavailable, Misconfigured (the key, or the server holds another model's vectors).
+        without vectors, into collections that nobody sees until `promote`. Raises Misconfigured
+        (the address).
         """
-        self._model, self._dim = model, dim
-        self._ours = isinstance(server, str)
-        with translated():
-            self._client = (
-                QdrantClient(url=server, api_key=key, timeout=timeout_s, check_compatibility=False)
-                if isinstance(server, str)
-                else server
-            )
-        self._aliases = opening.Aliases(self._client, prefix, fingerprint(model, dim))
-        card = model_card(model, dim)
-        with translated():
-            opening.check_version(self._client)
-            held = self._aliases.other_card()
-            if held is not None and not fill:
-                check_model(held, model, dim, f"collection {self._aliases.present()['items']}")
-            opening.create(self._client, self._aliases, dim, card)
-        self._points = {
-            kind: Collection(self._client, name) for kind, name in self._aliases.own.items()
-        }
-        self._items, self._users = Items(self._points["items"]), Users(self._points["users"])
-        if held is None:
-            self.promote()
-        else:
-            self._take_over()
+        self._model, self._dim, self._fill = model, dim, fill
+        place = Place(server) if isinstance(server, str) else server
+        self._line = Line(place, patience or Patience(), clock)
+        self._aliases = opening.Aliases(self._line, prefix, fingerprint(model, dim))
+        self._opening = threading.RLock()
+        self._held: _Held | None = None
 
-    def _take_over(self) -> None:
+    def open(self) -> Self:
+        """Look now what the server holds, and make what is missing.
+
+        Raises Unavailable, Misconfigured (the key, or the server holds another model's vectors).
+        """
+        self._open()
+        return self
+
+    def renew(self, url: str | None = None, key: str | None = None, ca: str | None = None) -> None:
+        """Forget connections and what was seen through them, as a process must that wakes up from a
+        snapshot; without `url` the place stays the same. Asks nothing. Raises Misconfigured.
+        """
+        with self._opening:
+            self._held = None
+            self._line.renew(url, key, ca)
+
+    def _open(self) -> _Held:
+        held = self._held
+        if held is None or self._line.lost:
+            with self._opening:
+                held = self._held
+                if held is None or self._line.lost:
+                    held = self._look()
+        return held
+
+    def _look(self) -> _Held:
+        card, own = model_card(self._model, self._dim), self._aliases.own
+        with self._line.calling() as client:
+            opening.check_version(client)
+        present = self._aliases.present()
+        before = present.get("items", own["items"])
+        if before != own["items"] and not self._fill:
+            where = f"collection {before}"
+            check_model(self._aliases.card(before), self._model, self._dim, where)
+        with self._line.calling() as client:
+            opening.create(client, own, self._dim, card)
+        items, users = (Collection(self._line, own[kind]) for kind in opening.KINDS)
+        self._line.lost = False
+        held = _Held(items, users, Items(items), Users(users))
+        if before == own["items"]:
+            if present != own:
+                self._aliases.promote()
+            self._held = held
+            return held
+        self._held = held  # for what follows; nobody else waits for a store that is being filled
+        try:
+            self._take_over(held, Collection(self._line, before))
+        except BaseException:
+            self._held = None
+            raise
+        return held
+
+    def _take_over(self, new: _Held, old: Collection) -> None:
         """Bring the items of the model that counts now into the collections of this one."""
-        with translated():
-            old = Collection(self._client, self._aliases.present()["items"])
         for path, index in old.indexes().items():
             if path.startswith("attributes."):
-                self._points["items"].index(path, index.params or index.data_type)
+                new.items.index(path, index.params or index.data_type)
         for tenant in old.tenants():
             take_over(Items(old).pages(tenant), self, tenant)
 
     def promote(self) -> None:
         """Make this model's collections the ones that count, and remove those that were."""
-        with translated():
-            self._aliases.promote()
+        self._open()
+        self._aliases.promote()
 
     @property
     def model(self) -> str:
         return self._model
+
+    @property
+    def _items(self) -> Items:
+        return self._open().as_items
+
+    @property
+    def _users(self) -> Users:
+        return self._open().as_users
 
     # --- items -----------------------------------------------------------------------------------
 
@@ -161,7 +221,8 @@ class ServerStore:
     # --- the store and the whole -----------------------------------------------------------------
 
     def tenants(self) -> list[str]:
-        return sorted({name for points in self._points.values() for name in points.tenants()})
+        held = self._open()
+        return sorted({*held.items.tenants(), *held.users.tenants()})
 
     def declare(self, tenant: str, name: str, kind: FieldType) -> None:
         self._items.declare(name, kind)
@@ -173,5 +234,4 @@ class ServerStore:
         """A server has written a change down when it acknowledges it."""
 
     def close(self) -> None:
-        if self._ours:
-            self._client.close()
+        self._line.close()

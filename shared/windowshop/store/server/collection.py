@@ -4,16 +4,20 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from qdrant_client import QdrantClient
 from qdrant_client import models as m
 
 from windowshop.store.schema import MAX_ITEMS, chunks
-from windowshop.store.server.errors import translated
 from windowshop.store.server.filters import of_store
+from windowshop.store.server.line import Line
 from windowshop.store.server.operations import WRITE
 
 PAGE = 1_000
 MAX_TENANTS = 10_000
+
+IN_ORDER = m.WriteOrdering.MEDIUM
+"""Writes on a condition must meet every replica in the same order, or replicas come apart."""
+AGREED = m.ReadConsistencyType.MAJORITY
+"""What most replicas say: after a write, whether it took effect."""
 
 
 def new_write() -> str:
@@ -23,37 +27,47 @@ def new_write() -> str:
 class Collection:
     """What is asked of a collection. Everything raises Unavailable, InvalidInput, Misconfigured."""
 
-    def __init__(self, client: QdrantClient, name: str) -> None:
-        self._client, self.name = client, name
+    def __init__(self, line: Line, name: str) -> None:
+        self._line, self.name = line, name
 
     def update(self, operations: Sequence[m.UpdateOperation]) -> None:
         if operations:
-            with translated():
-                self._client.batch_update_points(self.name, list(operations))
+            with self._line.calling() as client:
+                client.batch_update_points(self.name, list(operations), ordering=IN_ORDER)
 
     def written(self, ids: Sequence[Any], write: str) -> set[Any]:
         """Those of the points that are from this write."""
-        found = self.retrieve(ids, [WRITE])
+        found = self.retrieve(ids, [WRITE], consistency=AGREED)
         return {record.id for record in found if (record.payload or {}).get(WRITE) == write}
 
     def delete(self, where: m.Filter) -> None:
-        with translated():
-            self._client.delete(self.name, m.FilterSelector(filter=where))
+        with self._line.calling() as client:
+            client.delete(self.name, m.FilterSelector(filter=where), ordering=IN_ORDER)
 
-    def retrieve(self, ids: Sequence[Any], payload: Any, vectors: Any = False) -> list[m.Record]:
+    def retrieve(
+        self,
+        ids: Sequence[Any],
+        payload: Any,
+        vectors: Any = False,
+        consistency: m.ReadConsistency | None = None,
+    ) -> list[m.Record]:
         found: list[m.Record] = []
         for part in chunks(ids, MAX_ITEMS):
-            with translated():
-                found += self._client.retrieve(
-                    self.name, list(part), with_payload=payload, with_vectors=vectors
+            with self._line.calling() as client:
+                found += client.retrieve(
+                    self.name,
+                    list(part),
+                    with_payload=payload,
+                    with_vectors=vectors,
+                    consistency=consistency,
                 )
         return found
 
     def scroll(
         self, where: m.Filter, cursor: Any, limit: int, payload: Any
     ) -> tuple[list[m.Record], Any]:
-        with translated():
-            return self._client.scroll(
+        with self._line.calling() as client:
+            return client.scroll(
                 self.name, scroll_filter=where, offset=cursor, limit=limit, with_payload=payload
             )
 
@@ -67,23 +81,23 @@ class Collection:
                 return
 
     def count(self, where: m.Filter, exact: bool = True) -> int:
-        with translated():
-            return self._client.count(self.name, count_filter=where, exact=exact).count
+        with self._line.calling() as client:
+            return client.count(self.name, count_filter=where, exact=exact).count
 
     def query(self, requests: Sequence[m.QueryRequest]) -> list[list[m.ScoredPoint]]:
-        with translated():
-            answers = self._client.query_batch_points(self.name, list(requests))
+        with self._line.calling() as client:
+            answers = client.query_batch_points(self.name, list(requests))
         return [answer.points for answer in answers]
 
     def tenants(self) -> list[str]:
-        with translated():
-            found = self._client.facet(self.name, "store", limit=MAX_TENANTS, exact=True)
+        with self._line.calling() as client:
+            found = client.facet(self.name, "store", limit=MAX_TENANTS, exact=True)
         return [str(hit.value) for hit in found.hits]
 
     def indexes(self) -> dict[str, m.PayloadIndexInfo]:
-        with translated():
-            return self._client.get_collection(self.name).payload_schema
+        with self._line.calling() as client:
+            return client.get_collection(self.name).payload_schema
 
     def index(self, path: str, schema: Any) -> None:
-        with translated():
-            self._client.create_payload_index(self.name, path, schema)
+        with self._line.calling() as client:
+            client.create_payload_index(self.name, path, schema)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+import httpx
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
@@ -24,11 +25,26 @@ def translate(error: Exception) -> WindowshopError:
     if isinstance(error, ApiException | QdrantException):
         cause = getattr(error, "source", None) or error
         return Unavailable(f"Qdrant cannot be reached: {_first_words(str(cause))}")
-    if type(error).__name__ == "InvalidURL":
+    if isinstance(error, httpx.InvalidURL):
         return Misconfigured(f"QDRANT_URL is no address: {_first_words(str(error))}")
     if isinstance(error, ValueError | TypeError):
         return InvalidInput(f"Qdrant cannot take this: {_first_words(str(error))}")
     return Unavailable(f"Qdrant cannot be reached: {_first_words(str(error))}")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether nobody answered, so that asking again at once is pointless."""
+    cause = getattr(error, "source", error)
+    return isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether the server says that a collection is not there."""
+    return (
+        isinstance(error, UnexpectedResponse)
+        and error.status_code == 404
+        and b"ollection" in error.content
+    )
 
 
 def _first_words(text: str) -> str:

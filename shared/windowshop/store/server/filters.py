@@ -29,11 +29,8 @@ def equals(field: str, value: str | int | bool) -> m.FieldCondition:
     return m.FieldCondition(key=field, match=m.MatchValue(value=value))
 
 
-def still(field: str, held: object) -> m.Condition:
-    """Points whose field is as it was read."""
-    if isinstance(held, str | int):
-        return equals(field, held)
-    return _empty(field)
+def one_of(field: str, words: list[str]) -> m.FieldCondition:
+    return m.FieldCondition(key=field, match=m.MatchAny(any=words))
 
 
 def among(ids: list[m.ExtendedPointId]) -> m.HasIdCondition:
@@ -77,7 +74,7 @@ def _any_of(field: str, values: tuple[Value, ...]) -> m.Condition:
     parts: list[m.Condition] = []
     words = [value for value in values if isinstance(value, str)]
     if words:
-        parts.append(m.FieldCondition(key=path, match=m.MatchAny(any=words)))
+        parts.append(one_of(path, words))
     for value in values:
         if isinstance(value, bool | int):
             parts.append(equals(path, value))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from qdrant_client import models as m
@@ -23,7 +24,18 @@ from windowshop.store.schema import (
 from windowshop.store.server.collection import Collection, new_write
 from windowshop.store.server.filters import among, equals, of_store
 from windowshop.store.server.layout import index_params
-from windowshop.store.server.operations import params, put_item, put_vector, wanted
+from windowshop.store.server.operations import (
+    WRITE,
+    as_read,
+    by_size,
+    changed_item,
+    embedded_item,
+    insert,
+    new_item,
+    params,
+    replace,
+    wanted,
+)
 
 TRIES = 5
 TOTAL_FOR_S = 60.0
@@ -39,9 +51,12 @@ class Items:
     # --- writing ---------------------------------------------------------------------------------
 
     def put(self, tenant: str, items: Mapping[int, Payload]) -> None:
-        left = dict(items)
+        for part in by_size(items):
+            self._put(tenant, {key: items[key] for key in part})
+
+    def _put(self, tenant: str, left: dict[int, Payload]) -> None:
         for _ in range(TRIES):
-            held = self.read(tenant, list(left), ("order", *KEPT))
+            held = self._as_stored(tenant, list(left), ["store", "order", *KEPT, WRITE])
             left = {
                 key: payload
                 for key, payload in left.items()
@@ -50,12 +65,15 @@ class Items:
             if not left:
                 return
             write = new_write()
-            self._points.update(
-                [
-                    put_item(tenant, key, payload, held.get(key), write)
-                    for key, payload in left.items()
-                ]
-            )
+            new = [
+                new_item(tenant, k, payload, write) for k, payload in left.items() if k not in held
+            ]
+            changed = [
+                changed_item(tenant, key, payload, held[key], write)
+                for key, payload in left.items()
+                if key in held
+            ]
+            self._points.update([insert(new), *changed] if new else changed)
             done = self._points.written(list(left), write)
             left = {key: payload for key, payload in left.items() if key not in done}
         if left:
@@ -64,15 +82,29 @@ class Items:
     def put_vectors(
         self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
     ) -> list[int]:
-        write = new_write()
-        held = self.read(tenant, keys, ("text_hash",))
-        operations: list[m.UpdateOperation] = []
-        for key, vector, made_from in zip(keys, vectors, hashes, strict=True):
-            if held.get(key, {}).get("text_hash") == made_from:
-                operations += put_vector(tenant, key, vector, made_from, now_ms, write)
-        self._points.update(operations)
-        done = self._points.written(list(held), write)
-        return [key for key in keys if key in done]
+        left = {key: (row, made) for key, row, made in zip(keys, vectors, hashes, strict=True)}
+        done: set[int] = set()
+        for _ in range(TRIES):
+            held = {
+                key: payload
+                for key, payload in self._as_stored(tenant, list(left), True).items()
+                if payload.get("text_hash") == left[key][1]
+            }
+            write = new_write()
+            for part in by_size(held, numbers=vectors.shape[1]):
+                points = [embedded_item(key, held[key], *left[key], now_ms, write) for key in part]
+                condition = as_read(tenant, (held[key] for key in part))
+                self._points.update([replace(points, condition)])
+            done |= self._points.written(list(held), write)
+            left = {key: left[key] for key in held if key not in done}
+            if not left:
+                return [key for key in keys if key in done]
+        raise NotReady(f"{len(left)} items are being written by others; try again")
+
+    def _as_stored(self, tenant: str, keys: Sequence[int], fields: Any) -> dict[int, Payload]:
+        """Payloads with what is hidden from others."""
+        found = {int(r.id): r.payload or {} for r in self._points.retrieve(keys, fields)}
+        return {key: payload for key, payload in found.items() if payload.get("store") == tenant}
 
     def delete(self, tenant: str, keys: Sequence[int], order: int | None) -> None:
         if not keys:

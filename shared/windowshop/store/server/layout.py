@@ -17,11 +17,19 @@ from windowshop.store.schema import (
     TASTE,
     TEXT,
 )
+from windowshop.store.server.operations import WRITE
 
 Schema = m.PayloadSchemaType | m.PayloadSchemaParams
 
+UNIQUE = frozenset({"item_id", "title", "description", "url", "image_url"})
+"""Fields that nearly every item has a value of its own in: their indexes are as large as the texts
+and seldom asked, so they stay on disk.
+"""
+
 STORE = m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
 """Of all stores together: links between the points of one store, and their data side by side."""
+
+ON_DISK = m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, on_disk=True, enable_hnsw=False)
 
 
 def index_params(kind: FieldType) -> Schema:
@@ -46,10 +54,10 @@ def item_indexes() -> dict[str, Schema]:
         "store": STORE,
         BUCKET: m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, enable_hnsw=True),
         MARKS: index_params("keyword"),
-        "text_hash": index_params("keyword"),
-        "vector_hash": index_params("keyword"),
+        WRITE: index_params("keyword"),
         "order": index_params("integer"),
-        **{name: index_params(kind) for name, kind in ITEM_INDEXES.items()},
+        **{name: index_params(kind) for name, kind in ITEM_INDEXES.items() if name not in UNIQUE},
+        **dict.fromkeys(UNIQUE, ON_DISK),
     }
 
 
@@ -60,7 +68,9 @@ def user_indexes() -> dict[str, Schema]:
 def create_items(client: QdrantClient, name: str, dim: int, card: dict[str, Any]) -> None:
     client.create_collection(
         name,
-        vectors_config={TEXT: m.VectorParams(size=dim, distance=m.Distance.COSINE)},
+        # In memory are int8 copies; the originals rank again what these find. Where there is memory
+        # to spare the system keeps them there all the same.
+        vectors_config={TEXT: m.VectorParams(size=dim, distance=m.Distance.COSINE, on_disk=True)},
         hnsw_config=m.HnswConfigDiff(
             m=LINKS,
             payload_m=LINKS,
@@ -74,24 +84,20 @@ def create_items(client: QdrantClient, name: str, dim: int, card: dict[str, Any]
         ),
         metadata=card,
     )
-    create_indexes(client, name, item_indexes())
 
 
 def create_users(client: QdrantClient, name: str, dim: int, card: dict[str, Any]) -> None:
     client.create_collection(
         name,
-        # Nothing is searched by taste: no graph.
+        # Nothing is searched by taste: no graph, and no memory.
         vectors_config={
             TASTE: m.VectorParams(
-                size=dim, distance=m.Distance.COSINE, hnsw_config=m.HnswConfigDiff(m=0)
+                size=dim,
+                distance=m.Distance.COSINE,
+                hnsw_config=m.HnswConfigDiff(m=0),
+                on_disk=True,
             )
         },
         sparse_vectors_config={HISTORY: m.SparseVectorParams()},
         metadata=card,
     )
-    create_indexes(client, name, user_indexes())
-
-
-def create_indexes(client: QdrantClient, name: str, indexes: dict[str, Schema]) -> None:
-    for field, schema in indexes.items():
-        client.create_payload_index(name, field, schema)

@@ -4,9 +4,11 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 from qdrant_client import models as m
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from windowshop.errors import Misconfigured
 from windowshop.store.server import layout
+from windowshop.store.server.line import Line
 
 KINDS = ("items", "users")
 OLDEST = (1, 17)
@@ -15,22 +17,22 @@ OLDEST = (1, 17)
 class Aliases:
     """The names `items` and `users`, and the collections of one model that they may stand for."""
 
-    def __init__(self, client: QdrantClient, prefix: str, mark: str) -> None:
-        self._client = client
+    def __init__(self, line: Line, prefix: str, mark: str) -> None:
+        self._line = line
         self._names = {kind: prefix + kind for kind in KINDS}
         self.own = {kind: f"{name}-{mark}" for kind, name in self._names.items()}
 
     def present(self) -> dict[str, str]:
         """{kind: the collection that counts}, as far as there are any."""
-        held = {a.alias_name: a.collection_name for a in self._client.get_aliases().aliases}
+        with self._line.calling() as client:
+            aliases = client.get_aliases().aliases
+        held = {alias.alias_name: alias.collection_name for alias in aliases}
         return {kind: held[name] for kind, name in self._names.items() if name in held}
 
-    def other_card(self) -> dict[str, Any] | None:
-        """The model card of the items that count, where they are another model's."""
-        held = self.present().get("items")
-        if held is None or held == self.own["items"]:
-            return None
-        return dict(self._client.get_collection(held).config.metadata or {})
+    def card(self, collection: str) -> dict[str, Any]:
+        """The model card of a collection."""
+        with self._line.calling() as client:
+            return dict(client.get_collection(collection).config.metadata or {})
 
     def promote(self) -> None:
         before = self.present()
@@ -43,10 +45,11 @@ class Aliases:
                 changes.append(m.DeleteAliasOperation(delete_alias=gone))
             to = m.CreateAlias(collection_name=self.own[kind], alias_name=name)
             changes.append(m.CreateAliasOperation(create_alias=to))
-        self._client.update_collection_aliases(changes)
-        for kind, collection in before.items():
-            if collection != self.own[kind]:
-                self._client.delete_collection(collection)
+        with self._line.calling() as client:
+            client.update_collection_aliases(changes)
+            for kind, collection in before.items():
+                if collection != self.own[kind]:
+                    client.delete_collection(collection)
 
 
 def check_version(client: QdrantClient) -> None:
@@ -59,9 +62,21 @@ def check_version(client: QdrantClient) -> None:
         )
 
 
-def create(client: QdrantClient, aliases: Aliases, dim: int, card: dict[str, Any]) -> None:
-    """Create what is missing of the collections of one model."""
+def create(client: QdrantClient, own: dict[str, str], dim: int, card: dict[str, Any]) -> None:
+    """Create what is missing of one model's collections {kind: name} and of their indexes.
+
+    Several processes may do it at once, and one may have been stopped half-way.
+    """
     makers = {"items": layout.create_items, "users": layout.create_users}
-    for kind, name in aliases.own.items():
+    indexes = {"items": layout.item_indexes(), "users": layout.user_indexes()}
+    for kind, name in own.items():
         if not client.collection_exists(name):
-            makers[kind](client, name, dim, card)
+            try:
+                makers[kind](client, name, dim, card)
+            except UnexpectedResponse:
+                if not client.collection_exists(name):
+                    raise
+        present = client.get_collection(name).payload_schema
+        for field, schema in indexes[kind].items():
+            if field not in present:
+                client.create_payload_index(name, field, schema)

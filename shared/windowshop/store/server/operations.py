@@ -1,10 +1,17 @@
-"""What is sent to a server, and what is made of its answers."""
+"""What is sent to a server, and what is made of its answers.
 
-from collections.abc import Sequence
+A point's `_write` names the write that it is from. So a write that begins with reading says: only
+while it is still as I read it; and since a condition that was not met is no error to Qdrant, the
+writer looks again whose write it finds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
 from qdrant_client import models as m
 
+from windowshop.errors import InvalidInput
 from windowshop.store import Payload, StoredUser, Vector
 from windowshop.store.schema import (
     BUCKET,
@@ -20,12 +27,13 @@ from windowshop.store.schema import (
     json_path,
     user_payload,
 )
-from windowshop.store.server.filters import among, equals, of_store, still
+from windowshop.store.server.filters import among, equals, of_store, one_of
 
 WRITE = "_write"
-"""Names the write that a point is from: a condition that was not met is no error to Qdrant, so the
-writer looks again whose write it finds."""
 HIDDEN = [MARKS, BUCKET, WRITE]
+MAX_BYTES = 8_000_000
+"""Of one request; a server takes 32 MB."""
+BYTES_A_NUMBER = 22
 
 
 def wanted(fields: Sequence[str] | None, *more: str) -> Any:
@@ -34,27 +42,32 @@ def wanted(fields: Sequence[str] | None, *more: str) -> Any:
     return [json_path(field) for field in {*fields, *more} if field not in HIDDEN]
 
 
-def put_item(
-    tenant: str, key: int, payload: Payload, held: Payload | None, write: str
+def new_item(tenant: str, key: int, payload: Payload, write: str) -> m.PointStruct:
+    return m.PointStruct(id=key, vector={}, payload=_whole(tenant, key, payload, None, write))
+
+
+def changed_item(
+    tenant: str, key: int, payload: Payload, held: Payload, write: str
 ) -> m.UpdateOperation:
+    """A new payload for an item that is still as it was read; its vector stays."""
+    still = of_store(tenant, among([key]), equals(WRITE, held[WRITE]))
+    whole = _whole(tenant, key, payload, held, write)
+    return m.OverwritePayloadOperation(overwrite_payload=m.SetPayload(payload=whole, filter=still))
+
+
+def _whole(tenant: str, key: int, payload: Payload, held: Payload | None, write: str) -> Payload:
     whole = item_payload(tenant, key, payload, held)
-    whole |= {MARKS: [WAITING] if is_waiting(whole) else [], WRITE: write}
-    if held is None:
-        return m.UpsertOperation(
-            upsert=m.PointsList(
-                points=[m.PointStruct(id=key, vector={}, payload=whole)],
-                update_mode=m.UpdateMode.INSERT_ONLY,
-            )
-        )
-    as_read = [still(name, held.get(name)) for name in ("order", "vector_hash")]
-    return m.OverwritePayloadOperation(
-        overwrite_payload=m.SetPayload(
-            payload=whole, filter=of_store(tenant, among([key]), *as_read)
-        )
-    )
+    return whole | {MARKS: [WAITING] if is_waiting(whole) else [], WRITE: write}
 
 
-def put_user(tenant: str, user: StoredUser, write: str) -> m.UpdateOperation:
+def embedded_item(
+    key: int, held: Payload, vector: Vector, made_from: str, now_ms: int, write: str
+) -> m.PointStruct:
+    said = {"vector_hash": made_from, "embedded_at": now_ms, MARKS: [], WRITE: write}
+    return m.PointStruct(id=key, vector={TEXT: vector.tolist()}, payload=held | said)
+
+
+def user_point(tenant: str, user: StoredUser, write: str) -> m.PointStruct:
     vectors: dict[str, Any] = {}
     if user.taste is not None:
         vectors[TASTE] = user.taste.tolist()
@@ -62,16 +75,32 @@ def put_user(tenant: str, user: StoredUser, write: str) -> m.UpdateOperation:
         vectors[HISTORY] = m.SparseVector(
             indices=user.history.indices.tolist(), values=user.history.values.tolist()
         )
-    payload = {**user_payload(tenant, user), WRITE: write}
-    point = m.PointStruct(id=user.key, vector=vectors, payload=payload)
-    new = user.version == 0
+    payload = user_payload(tenant, user) | {WRITE: write}
+    return m.PointStruct(id=user.key, vector=vectors, payload=payload)
+
+
+def insert(points: Sequence[m.PointStruct]) -> m.UpdateOperation:
+    """Those that are not there yet."""
+    return m.UpsertOperation(
+        upsert=m.PointsList(points=list(points), update_mode=m.UpdateMode.INSERT_ONLY)
+    )
+
+
+def replace(points: Sequence[m.PointStruct], where: m.Filter) -> m.UpdateOperation:
+    """Those that are there and meet the condition."""
     return m.UpsertOperation(
         upsert=m.PointsList(
-            points=[point],
-            update_mode=m.UpdateMode.INSERT_ONLY if new else m.UpdateMode.UPDATE_ONLY,
-            update_filter=None if new else of_store(tenant, equals("version", user.version)),
+            points=list(points), update_mode=m.UpdateMode.UPDATE_ONLY, update_filter=where
         )
     )
+
+
+def as_read(tenant: str, held: Iterable[Payload]) -> m.Filter:
+    """Points that are still from one of the writes that these were read from.
+
+    A write's name is never given twice: whoever wrote meanwhile gave a point another one.
+    """
+    return of_store(tenant, one_of(WRITE, sorted({payload[WRITE] for payload in held})))
 
 
 def params(how: Plan) -> m.SearchParams:
@@ -84,15 +113,22 @@ def params(how: Plan) -> m.SearchParams:
     )
 
 
-def put_vector(
-    tenant: str, key: int, vector: Vector, made_from: str, now_ms: int, write: str
-) -> list[m.UpdateOperation]:
-    same = of_store(tenant, among([key]), equals("text_hash", made_from))
-    point = m.PointVectors(id=key, vector={TEXT: vector.tolist()})
-    said = {"vector_hash": made_from, "embedded_at": now_ms, MARKS: [], WRITE: write}
-    return [
-        m.UpdateVectorsOperation(
-            update_vectors=m.UpdateVectors(points=[point], update_filter=same)
-        ),
-        m.SetPayloadOperation(set_payload=m.SetPayload(payload=said, filter=same)),
-    ]
+def by_size(payloads: Mapping[int, Payload], numbers: int = 0) -> Iterator[list[int]]:
+    """The keys of the payloads in parts that a request can carry, each with so many `numbers`.
+
+    Raises InvalidInput for what is no JSON.
+    """
+    part: list[int] = []
+    size = 0
+    for key, payload in payloads.items():
+        try:
+            bytes_ = len(orjson.dumps(payload)) + numbers * BYTES_A_NUMBER
+        except (TypeError, orjson.JSONEncodeError) as error:
+            raise InvalidInput(f"Qdrant cannot take this: {error}") from error
+        if part and size + bytes_ > MAX_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(key)
+        size += bytes_
+    if part:
+        yield part

@@ -7,10 +7,13 @@ import numpy as np
 from qdrant_client import models as m
 
 from windowshop.store import Neighbour, Sparse, StoredUser
-from windowshop.store.schema import HISTORY, MAX_ITEMS, TASTE, chunks, stored_user
+from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user
 from windowshop.store.server.collection import Collection, new_write
-from windowshop.store.server.filters import among, of_store
-from windowshop.store.server.operations import put_user, wanted
+from windowshop.store.server.filters import among, equals, of_store
+from windowshop.store.server.operations import insert, replace, user_point, wanted
+
+A_CALL = 200
+"""Users in one request: a large profile is 40 kB, and a server takes 32 MB."""
 
 
 class Users:
@@ -33,10 +36,10 @@ class Users:
 
     def put(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
         lost: list[str] = []
-        for part in chunks(users, MAX_ITEMS):
+        for part in chunks(users, A_CALL):
             write = new_write()
             first = {user.key: user for user in reversed(part)}
-            self._points.update([put_user(tenant, user, write) for user in first.values()])
+            self._points.update(_writes(tenant, list(first.values()), write))
             done = {str(key) for key in self._points.written(list(first), write)}
             lost += [u.key for u in part if u.key not in done or first[u.key] is not u]
         return lost
@@ -69,6 +72,17 @@ class Users:
     def keys(self, tenant: str) -> Iterator[str]:
         for records in self._points.pages(tenant, False):
             yield from (str(record.id) for record in records)
+
+
+def _writes(tenant: str, users: Sequence[StoredUser], write: str) -> list[m.UpdateOperation]:
+    """One operation for all that are new, and one for each version that is to be replaced."""
+    points: dict[int, list[m.PointStruct]] = {}
+    for user in users:
+        points.setdefault(user.version, []).append(user_point(tenant, user, write))
+    return [
+        replace(some, of_store(tenant, equals("version", version))) if version else insert(some)
+        for version, some in points.items()
+    ]
 
 
 def _add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
