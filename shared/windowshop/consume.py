@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from windowshop.errors import InvalidInput, Misconfigured, NotReady, Unavailable
+from windowshop.errors import InvalidInput, Misconfigured, Unavailable
+from windowshop.jobs import outcome_of
 from windowshop.logs import log
 from windowshop.records import (
     MIN_SECONDS,
@@ -38,17 +39,20 @@ class Outcome:
     ok: it took effect. retry: deliver it again later. dead: `letter` (the message with only
     those of its events that cannot take effect; the others did) belongs into the dead-letter list,
     with `reason`. `rejected` says what is wrong with each bad event, by its index in the message.
+    `fault`: not the message and no dependency is to blame but an error of ours, and `reason` is its
+    name; waiting will not mend it, so there should be an end to trying.
     """
 
     status: Literal["ok", "retry", "dead"] = "ok"
     reason: str | None = None
     letter: Message | None = None
     rejected: list[Rejection] = field(default_factory=list)
+    fault: bool = False
 
 
 @dataclass(slots=True)
 class _Part:
-    """A readable message of a batch: its events, and where they stood."""
+    """A readable message of a batch: its good events, and where they stood in it."""
 
     place: int
     message: Message
@@ -57,19 +61,28 @@ class _Part:
     indices: list[int]
 
 
-def message(store: str, some: Iterable[Event], received_ms: int) -> dict[str, Any]:
+def message(
+    store: str, some: Iterable[Event], received_ms: int, stamp_ms: int | None = None
+) -> dict[str, Any]:
     """Checked events as a message of plain JSON.
 
     An event that has neither id nor time is a new event; it gets both here, before it is queued.
+    `stamp_ms` is the time of events without one, where that is not the time of their receipt.
     """
+    stamp = received_ms if stamp_ms is None else stamp_ms
     rows = []
     for event in some:
         row = event.model_dump(exclude_none=True)
         if "event_id" not in row and "timestamp" not in row:
             row["event_id"] = new_id(received_ms)
-        row["timestamp"] = format_instant(row.get("timestamp", received_ms))
+        row["timestamp"] = format_instant(row.get("timestamp", stamp))
         rows.append(row)
     return {"store": store, "events": rows, "received_ms": received_ms}
+
+
+def group_of(store: str, user: str) -> str:
+    """The FIFO group of a user's messages; `user` is a pseudonym (`records.user_key`)."""
+    return f"{store}/{user}"
 
 
 def events(shop: Shop, batch: Sequence[Message]) -> list[Outcome]:
@@ -126,9 +139,7 @@ def _take(shop: Shop, store: str, parts: Sequence[_Part], outcomes: list[Outcome
     if not parts:
         return
     try:
-        together = [event for part in parts for event in part.events]
-        received = max(part.received_ms for part in parts)
-        rejected = shop.record(store, together, received).rejected
+        recorded = shop.record_many(store, [(part.events, part.received_ms) for part in parts])
     except Misconfigured:
         raise
     except Exception as error:  # noqa: BLE001 - a message must not be lost over a fault of ours
@@ -139,23 +150,18 @@ def _take(shop: Shop, store: str, parts: Sequence[_Part], outcomes: list[Outcome
         for part in parts:
             outcomes[part.place] = _failed(error, part.message)
         return
-    owners = [(part, index) for part in parts for index in part.indices]
-    for one in rejected:
-        part, index = owners[one.index]
-        _reject(outcomes[part.place], index, one.code, one.detail)
-    for part in parts:
+    for part, taken in zip(parts, recorded, strict=True):
+        for one in taken.rejected:
+            _reject(outcomes[part.place], part.indices[one.index], one.code, one.detail)
         _settle(outcomes[part.place], part.message)
 
 
 def _failed(error: Exception, message: Message) -> Outcome:
-    match error:
-        case InvalidInput():
-            return Outcome("dead", error.detail, message)
-        case Unavailable() | NotReady():
-            return Outcome("retry", error.detail)
-        case _:  # a fault of ours: the queue's own limit of deliveries makes it a dead letter
-            log("consume").error("message_failed", error=error)
-            return Outcome("retry", type(error).__name__)
+    known = outcome_of(error)
+    if known.fault:
+        log("queue").error("message_failed", error=error)
+    letter = message if known.status == "dead" else None
+    return Outcome(known.status, known.reason, letter, fault=known.fault)
 
 
 def _reject(outcome: Outcome, index: int, code: str, detail: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from windowshop import profile as profiles
 from windowshop.errors import NotReady, Unavailable
-from windowshop.log import EventRow, event_row
+from windowshop.log import EventRow, Standing, event_row
 from windowshop.logs import log
 from windowshop.profile import Profile, Tastes
 from windowshop.profile.events import IMPRESSION
@@ -27,24 +27,29 @@ def fold(
     users: Collection[str],
     fresh: Mapping[str, Sequence[EventRow]] | None = None,
     progress: Progress | None = None,
-) -> None:
-    """Bring the profiles of `users` (and of those they are merged into) up to the log.
+) -> set[str]:
+    """Bring the profiles of `users` (and of those they are merged into) up to the log; returns
+    those whose profiles were written.
 
-    With `fresh`, their newly logged rows, these are added to the stored profiles; one that then
-    disagrees with the log, and every one without `fresh`, is folded from the log. Raises NotReady
-    when other writers keep winning, Unavailable.
+    With `fresh`, their newly logged rows, these are added to the stored profiles, one that then
+    disagrees with the log is folded from it, one that agrees already is left alone, and nothing is
+    done for users whom the log does not know (forgotten meanwhile). Without `fresh` all are folded
+    from the log. Raises NotReady when other writers keep winning, Unavailable.
     """
     owners = sorted(set(users) | set(world.log.owners_of(tenant, list(users))))
+    written: set[str] = set()
     for start in range(0, len(owners), FOLD_BATCH):
         left = owners[start : start + FOLD_BATCH]
         for _ in range(TRIES):
-            left = _fold_batch(world, tenant, left, fresh)
+            won, left = _fold_batch(world, tenant, left, fresh)
+            written.update(won)
             if not left:
                 break
         else:
             raise NotReady(f"{len(left)} profiles are being written by others; try again")
         if progress is not None:
             progress(min(FOLD_BATCH, len(owners) - start))
+    return written
 
 
 def _fold_batch(
@@ -52,23 +57,18 @@ def _fold_batch(
     tenant: str,
     users: Sequence[str],
     fresh: Mapping[str, Sequence[EventRow]] | None,
-) -> list[str]:
-    """One read of the profiles, one of the item vectors, one write; gives back who lost a race."""
+) -> tuple[list[str], list[str]]:
+    """One read of the profiles, one of the item vectors, one write: who won it, who lost a race."""
     state = world.tenant(tenant)
     keys = {user: user_key(tenant, user) for user in users}
     standings = world.log.standings(tenant, users)
     stored = world.store.users(tenant, list(keys.values()))
     folded: dict[str, Profile] = {}
-    for user in users:
-        standing, held = standings.get(user), stored.get(keys[user])
-        if fresh is None or standing is None:
-            continue
-        profile = profiles.unpack(held.payload) if held else Profile.EMPTY
-        rows = [row for one in (user, *standing.guests) for row in fresh.get(one, ())]
-        if profile.counted + sum(row.kind != IMPRESSION for row in rows) == standing.events:
-            folded[user] = profiles.fold(profile, rows)
-    versions = {user: standings[user].version for user in folded}
-    rest = [user for user in users if user not in folded]
+    versions: dict[str, int] = {}
+    rest = list(users)
+    if fresh is not None:
+        folded, rest = _add_fresh(users, standings, {u: stored.get(keys[u]) for u in users}, fresh)
+        versions = {user: standings[user].version for user in folded}
     for user, whole in world.log.refold(tenant, rest).items():
         folded[user], versions[user] = whole.profile, whole.version
     _warm(world, state, list(folded.values()))
@@ -76,10 +76,38 @@ def _fold_batch(
         _stored(world, state, stored.get(keys[user]) or StoredUser(keys[user]), profile)
         for user, profile in folded.items()
     ]
-    lost = set(world.store.put_users(tenant, writes))
+    lost = set(world.store.put_users(tenant, writes)) if writes else set()
     won = {user: version for user, version in versions.items() if keys[user] not in lost}
-    world.log.mark_folded(tenant, won)
-    return [user for user in users if keys[user] in lost]
+    if won:
+        gone = world.log.mark_folded(tenant, won)
+        if gone:  # they were forgotten between the reading and the writing
+            world.store.delete_users(tenant, [keys[user] for user in gone])
+    return list(won), [user for user in users if keys[user] in lost]
+
+
+def _add_fresh(
+    users: Sequence[str],
+    standings: Mapping[str, Standing],
+    stored: Mapping[str, StoredUser | None],
+    fresh: Mapping[str, Sequence[EventRow]],
+) -> tuple[dict[str, Profile], list[str]]:
+    """Profiles with their new rows added, and the users who are to be folded from the log: those
+    whose profile then still disagrees with it (a crash came between the log and a fold).
+    """
+    folded: dict[str, Profile] = {}
+    rest: list[str] = []
+    for user in users:
+        standing, held = standings.get(user), stored[user]
+        if standing is None:
+            continue
+        profile = profiles.unpack(held.payload) if held else Profile.EMPTY
+        rows = [row for one in (user, *standing.guests) for row in fresh.get(one, ())]
+        new = sum(row.kind != IMPRESSION for row in rows)
+        if profile.counted + new != standing.events:
+            rest.append(user)
+        elif new:
+            folded[user] = profiles.fold(profile, rows)
+    return folded, rest
 
 
 def _warm(world: World, tenant: Tenant, some: Sequence[Profile]) -> None:
@@ -192,11 +220,15 @@ def _fold_each(world: World, tenant: str, users: Sequence[str], progress: Progre
 
 
 def rebuild(world: World, tenant: str, progress: Progress | None = None) -> dict[str, int]:
-    """All profiles and counts again from the log, the only truth."""
+    """All profiles and counts again from the log, the only truth: of a store that was restored from
+    a snapshot too, where users are who were forgotten since.
+    """
+    held = list(world.store.user_keys(tenant))  # first: who comes meanwhile is in the log already
     users = world.log.users(tenant)
     keep = {user_key(tenant, user) for user in users}
-    gone = [key for key in world.store.user_keys(tenant) if key not in keep]
-    world.store.delete_users(tenant, gone)
+    gone = [key for key in held if key not in keep]
+    for start in range(0, len(gone), FOLD_BATCH):
+        world.store.delete_users(tenant, gone[start : start + FOLD_BATCH])
     for start in range(0, len(users), FOLD_BATCH):
         part = users[start : start + FOLD_BATCH]
         world.store.delete_users(tenant, [user_key(tenant, user) for user in part])

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,22 +17,36 @@ from windowshop.records import (
     item_key,
     read,
 )
-from windowshop.store import Payload
+from windowshop.store import Payload, Vector
+from windowshop.store.schema import is_older
 from windowshop.world import World
 
 BATCH = 1_000
-_HASHES = ("row_hash", "text_hash", "vector_hash", "order", "embedded_at")
+_HASHES = ("row_hash", "vector_hash", "order")
+_TEXTS = ("title", "brand", "category", "description", "text_hash", "vector_hash")
 MAX_FIELDS = 50
 
 
 @dataclass(slots=True)
 class Written:
-    """What a write of items did; `to_embed` of them wait for a vector."""
+    """What a write of items did; those with the keys `waiting` wait for a vector."""
 
     accepted: int = 0
     unchanged: int = 0
-    to_embed: int = 0
+    waiting: list[int] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+
+    @property
+    def to_embed(self) -> int:
+        return len(self.waiting)
+
+
+class Wanted(NamedTuple):
+    """A text to be encoded: the item's key, and the hash under which its vector is stored."""
+
+    key: int
+    text: str
+    text_hash: str
 
 
 def _digest(data: bytes) -> str:
@@ -64,9 +78,11 @@ def item_of(payload: Payload) -> dict[str, Any]:
 def put_items(
     world: World, tenant: str, items: Sequence[Item], order: int | None = None
 ) -> Written:
-    """Write items whole; of equal ids in one call the last wins. Searchable after `embed_waiting`.
+    """Write items whole; of equal ids in one call the last wins. Searchable once embedded.
 
-    `order` (default: the wall clock, ms) ranks uploads: an older one never overwrites a newer.
+    `order` (default: the wall clock, ms) ranks uploads: an older one never overwrites what a newer
+    one has written; such items count as unchanged. Unchanged items are not written, so they keep
+    the order of when they were (`uploads.precedence` sees to what that leaves open).
     """
     order = world.wall() if order is None else order
     written = Written(accepted=len(items))
@@ -80,11 +96,14 @@ def put_items(
         changed: dict[int, Payload] = {}
         for key, payload in rows.items():
             old = stored.get(key, {})
-            if old.get("row_hash") == payload["row_hash"]:
+            if not is_older(old, order):
                 written.unchanged += 1
                 continue
             if old.get("vector_hash") != payload["text_hash"]:
-                written.to_embed += 1
+                written.waiting.append(key)
+            if old.get("row_hash") == payload["row_hash"]:
+                written.unchanged += 1
+                continue
             payload["order"] = order
             changed[key] = payload
         if changed:
@@ -124,7 +143,7 @@ def patch_items(
             written.rejected.append(Rejection(index=index, code=error.code, detail=error.detail))
     if merged:
         inner = put_items(world, tenant, list(merged.values()), order)
-        written.unchanged, written.to_embed = inner.unchanged, inner.to_embed
+        written.unchanged, written.waiting = inner.unchanged, inner.waiting
     return written
 
 
@@ -164,19 +183,58 @@ def embed_waiting(
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Encode up to `limit` items that wait for a vector; returns how many there were (0: done)."""
-    keys = world.store.waiting(tenant, limit)
-    if not keys:
-        return 0
-    payloads = world.store.items(tenant, keys)
-    keys = [key for key in keys if key in payloads]
-    texts = [stored_text(payloads[key]) for key in keys]
-    vectors = world.encoder.encode(texts, progress=progress)
-    hashes = [payloads[key]["text_hash"] for key in keys]
+    wanted = texts_of(world, tenant, world.store.waiting(tenant, limit))
+    if wanted:
+        texts = [one.text for one in wanted]
+        put_vectors(world, tenant, wanted, world.encoder.encode(texts, progress=progress))
+    return len(wanted)
+
+
+def texts_of(world: World, tenant: str, keys: Sequence[int]) -> list[Wanted]:
+    """The texts of those of the items that wait for a vector."""
+    found = []
     for start in range(0, len(keys), BATCH):
-        part = slice(start, start + BATCH)
-        world.store.put_vectors(tenant, keys[part], vectors[part], hashes[part], world.wall())
-    world.forget_cached(world.tenant(tenant), keys)
-    return len(keys)
+        held = world.store.items(tenant, keys[start : start + BATCH], _TEXTS)
+        found += [
+            Wanted(key, stored_text(payload), payload["text_hash"])
+            for key, payload in held.items()
+            if payload.get("vector_hash") != payload["text_hash"]
+        ]
+    return found
+
+
+def wanted_of(tenant: str, items: Iterable[Item], waiting: Iterable[int]) -> list[Wanted]:
+    """The texts of the items whose keys are in `waiting`, as they were just written."""
+    by_key = {item_key(tenant, item.item_id): item for item in items}
+    texts = [(key, by_key[key].text()) for key in waiting]
+    return [Wanted(key, text, _digest(text.encode())) for key, text in texts]
+
+
+def still_wanted(world: World, tenant: str, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Those whose items have the same text still, and no vector of it yet."""
+    found = []
+    for start in range(0, len(wanted), BATCH):
+        part = wanted[start : start + BATCH]
+        held = world.store.items(tenant, [one.key for one in part], ("text_hash", "vector_hash"))
+        for one in part:
+            payload = held.get(one.key, {})
+            if payload.get("text_hash") == one.text_hash != payload.get("vector_hash"):
+                found.append(one)
+    return found
+
+
+def put_vectors(world: World, tenant: str, wanted: Sequence[Wanted], vectors: Vector) -> int:
+    """Store the vectors [n, dim] of texts; returns how many took effect: a text that was changed
+    meanwhile waits for its own.
+    """
+    done = 0
+    for start in range(0, len(wanted), BATCH):
+        part = wanted[start : start + BATCH]
+        keys, hashes = [one.key for one in part], [one.text_hash for one in part]
+        rows = vectors[start : start + BATCH]
+        done += len(world.store.put_vectors(tenant, keys, rows, hashes, world.wall()))
+    world.forget_cached(world.tenant(tenant), [one.key for one in wanted])
+    return done
 
 
 def stored_text(payload: Payload) -> str:

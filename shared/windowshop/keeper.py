@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from windowshop.errors import WindowshopError
 from windowshop.logs import log
@@ -41,8 +41,8 @@ class Keeper:
         self._worker.start()
         self._tidier.start()
 
-    def tell(self, store: str) -> None:
-        """Items of `store` wait for their vectors."""
+    def tell(self, store: str, keys: Sequence[int]) -> None:
+        """These items wait for their vectors, as others may that nobody told of."""
         self._busy_at = time.monotonic()
         self._wake.set()
 

@@ -15,7 +15,7 @@ from windowshop.errors import InvalidInput
 from windowshop.headings import EVENT_NAMES, ITEM_NAMES, normal
 from windowshop.records import KINDS, Kind
 
-__all__ = ["Mapping", "Options", "load", "parse"]
+__all__ = ["Mapping", "Options", "decode", "load", "parse"]
 
 MAX_BYTES = 1 << 20
 _TABLES = ("columns", "constants", "lists", "options", "kinds", "filterable")
@@ -30,15 +30,21 @@ def load(path: Path) -> Mapping:
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"cannot read the mapping {path}: {error.strerror or error}") from None
+    return decode(raw, str(path))
+
+
+def decode(raw: bytes, name: str) -> Mapping:
+    """The mapping in a file's bytes. Raises InvalidInput that names the file and the key."""
+    try:
         if len(raw) > MAX_BYTES:
             raise InvalidInput("a mapping has at most 1 MiB")
         return parse(raw.decode("utf-8-sig"))
-    except OSError as error:
-        raise InvalidInput(f"cannot read the mapping {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise InvalidInput(f"mapping {path}: it must be written in UTF-8") from None
+        raise InvalidInput(f"mapping {name}: it must be written in UTF-8") from None
     except InvalidInput as error:
-        raise InvalidInput(f"mapping {path}: {error.detail}") from None
+        raise InvalidInput(f"mapping {name}: {error.detail}") from None
 
 
 def parse(text: str) -> Mapping:

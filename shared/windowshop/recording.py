@@ -69,11 +69,32 @@ def rows_of(
 
 def record(world: World, tenant: str, events: Sequence[Event], received_ms: int) -> Recorded:
     """Log events and fold them. They are on disk when this returns; bad ones are `rejected`."""
-    rows, rejected = rows_of(world, tenant, events, received_ms)
-    recorded = log_rows(world, tenant, rows, received_ms)
-    recorded.rejected = rejected
-    fold(world, tenant, recorded.users, recorded.fresh)
-    return recorded
+    return record_many(world, tenant, [(events, received_ms)])[0]
+
+
+def record_many(
+    world: World, tenant: str, batches: Sequence[tuple[Sequence[Event], int]]
+) -> list[Recorded]:
+    """Log batches of events, each with the time (ms) of its receipt, and fold them all together.
+
+    Everybody named is folded, also those whose events the log held already: had a crash or an
+    outage come between log and fold, delivering the events again heals it.
+    """
+    taken = [(*rows_of(world, tenant, events, at), at) for events, at in batches]
+    results = log_many(world, [(tenant, rows, at) for rows, _, at in taken])
+    fresh: dict[str, list[EventRow]] = {}
+    for recorded, (_, rejected, _) in zip(results, taken, strict=True):
+        recorded.rejected = rejected
+        for user, rows in recorded.fresh.items():
+            fresh.setdefault(user, []).extend(rows)
+    named = {row.user for rows, _, _ in taken for row in rows}
+    written = fold(world, tenant, named, fresh)
+    now = world.wall()
+    for rows, _, received_ms in taken:
+        if folded := sum(row.user in written for row in rows):
+            world.signals.measure("EventsFolded", folded)
+            world.signals.measure("FreshnessSeconds", (now - received_ms) / 1000, "Seconds")
+    return results
 
 
 def log_rows(world: World, tenant: str, rows: Sequence[EventRow], received_ms: int) -> Recorded:
@@ -93,6 +114,8 @@ def log_many(world: World, batches: Sequence[Batch]) -> list[Recorded]:
         fresh = [row for rows_ in recorded.fresh.values() for row in rows_]
         if fresh:
             recorded.unknown_items = _unknown(world, tenant, fresh)
+            if recorded.unknown_items:
+                world.signals.measure("UnknownItems", recorded.unknown_items)
         results.append(recorded)
     return results
 

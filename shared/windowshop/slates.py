@@ -1,11 +1,13 @@
 """One request to one slate: profile -> candidates -> scores -> ranking -> reranking -> reasons."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from windowshop import explain
 from windowshop import profile as profiles
+from windowshop.ask import Ask
 from windowshop.desk import AVAILABLE, Desk, Rules
 from windowshop.errors import Flaw, InvalidInput, Unavailable
 from windowshop.filters import NAMED, And, Filter, mentions, parse, values_at
@@ -26,7 +28,7 @@ from windowshop.records import (
     new_id,
     user_name,
 )
-from windowshop.retrieve import Ask, score, score_locally
+from windowshop.retrieve import score, score_locally
 from windowshop.world import Tenant, World
 
 FIELDS = (*ITEM_FIELDS, "embedded_at")
@@ -44,6 +46,7 @@ def recommend(
     held: Held | None = None,
 ) -> Slate:
     """Answer one request. Raises InvalidInput; what fails behind it degrades the slate instead."""
+    begin = time.perf_counter()
     tenant = world.tenant(name)
     _check_fields(request)
     now = world.now(tenant)
@@ -64,6 +67,9 @@ def recommend(
     except Unavailable as error:
         degraded = degraded or _degraded(error, "reasons without the past event")
         reasons = [explain.popular(7.0) if c.row < 0 else explain.NEW for c in chosen]
+    world.signals.measure("SlateMilliseconds", (time.perf_counter() - begin) * 1000, "Milliseconds")
+    if degraded is not None:
+        world.signals.measure("DegradedSlates", 1)
     fields = request.fields if request.fields is not None else DEFAULT_FIELDS
     return Slate(
         request_id=new_id(world.wall()),

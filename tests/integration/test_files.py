@@ -1,5 +1,6 @@
 """Real files, written here in every format, packing and encoding, and broken in every way."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -8,6 +9,7 @@ import json
 import os
 import random
 import struct
+import tempfile
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -18,8 +20,8 @@ import pytest
 
 from windowshop import catalog, eventfile, mapping
 from windowshop.columns import Options
-from windowshop.errors import InvalidInput, TooLarge
-from windowshop.files import delimited, open_rows, unpack
+from windowshop.errors import InvalidInput, TooLarge, Unavailable
+from windowshop.files import Streamed, delimited, open_rows, unpack
 from windowshop.files.report import Report
 from windowshop.table import BadRow, Rejected, Warned
 
@@ -587,3 +589,82 @@ def test_beauty_goes_in_with_its_own_mapping():
     assert {outcome.event.kind for outcome in events} == {"like"}
     assert len({outcome.event.user_id for outcome in events}) == 22_363
     assert [outcome.row for outcome in events[:3]] == [1, 2, 3]
+
+
+# --- from elsewhere ------------------------------------------------------------------------------
+
+
+class Bucket:
+    """Gives a body as a stream that can be read once, and counts how often it was asked."""
+
+    def __init__(self, body, breaks_at=None, error=None):
+        self.body, self.breaks_at, self.error = body, breaks_at, error
+        self.opened = self.closed = 0
+
+    def __call__(self):
+        self.opened += 1
+        return Once(self)
+
+    def source(self, folder, name="things.dat"):
+        return Streamed(name, len(self.body), self, folder)
+
+
+class Once:
+    def __init__(self, bucket):
+        self._bucket, self._at = bucket, 0
+
+    def read(self, size=-1):
+        bucket = self._bucket
+        if bucket.breaks_at is not None and self._at >= bucket.breaks_at:
+            raise bucket.error
+        end = None if size < 0 else self._at + min(size, 1_000)  # fewer than were asked for
+        chunk = bucket.body[self._at : end]
+        self._at += len(chunk)
+        return chunk
+
+    def close(self):
+        self._bucket.closed += 1
+
+
+@pytest.mark.parametrize(("form", "packing"), list(itertools.product(FORMATS, PACKINGS)))
+def test_every_format_and_packing_is_read_from_a_stream(tmp_path, form, packing):
+    bucket = Bucket(PACKINGS[packing](FORMATS[form][0](ITEMS * 50).encode()))
+    with open_rows(bucket.source(tmp_path)) as rows:
+        assert [row for _, row in rows] == ITEMS * 50
+        assert rows.name == "things.dat"
+        assert rows.bytes_read == rows.bytes_total == len(bucket.body)
+    assert bucket.opened == bucket.closed
+    assert bool(list(tmp_path.iterdir())) == ("zip" in packing)
+
+
+def test_a_stream_that_breaks_off_is_no_damaged_file(tmp_path):
+    for error in (ConnectionResetError("gone"), Unavailable("S3 is away")):
+        bucket = Bucket(delimited_text(ITEMS * 500).encode(), 5_000, error)
+        with pytest.raises(Unavailable):
+            open_rows(bucket.source(tmp_path))
+        assert bucket.opened == bucket.closed
+
+
+def test_what_has_to_lie_on_the_disk_needs_room_there(tmp_path, monkeypatch):
+    body = zipped(delimited_text(ITEMS).encode())
+    monkeypatch.setattr(
+        "windowshop.files.origin.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})
+    )
+    with pytest.raises(TooLarge, match="the disk has 0"):
+        open_rows(Bucket(body).source(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda **_: Full())
+    with pytest.raises(TooLarge, match="upload it as CSV or JSON Lines"):
+        open_rows(Bucket(gzip.compress(b"PAR1 and more")).source(tmp_path))
+
+
+class Full(io.BytesIO):
+    """A file on a disk that is full."""
+
+    name = "full"
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")

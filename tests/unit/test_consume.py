@@ -21,8 +21,11 @@ class Recorder:
         self.calls = []
         self.seen = {}
 
-    def record(self, store, events, received_ms):
-        self.calls.append((store, len(events), received_ms))
+    def record_many(self, store, batches):
+        self.calls.append((store, [(len(events), received_ms) for events, received_ms in batches]))
+        return [self.record(store, events) for events, _ in batches]
+
+    def record(self, store, events):
         for event in events:
             if event.user_id in self.fails:
                 raise self.fails[event.user_id]
@@ -49,7 +52,7 @@ def queued(*events, store="default", received_ms=NOW):
     return {"store": store, "events": list(events), "received_ms": received_ms}
 
 
-def test_messages_of_a_store_are_written_together():
+def test_messages_of_a_store_are_written_together_each_with_its_own_time():
     shop = Recorder()
     batch = [
         queued(view("a")),
@@ -58,7 +61,7 @@ def test_messages_of_a_store_are_written_together():
     ]
 
     assert [one.status for one in consume.events(shop, batch)] == ["ok", "ok", "ok"]
-    assert shop.calls == [("default", 2, NOW + 5), ("two", 1, NOW)]
+    assert shop.calls == [("default", [(1, NOW), (1, NOW + 5)]), ("two", [(1, NOW)])]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,8 @@ def test_what_a_message_breaks_breaks_for_it_alone():
     outcomes = consume.events(shop, [queued(view(user)) for user in users])
 
     assert [one.status for one in outcomes] == ["ok", "dead", "ok", "retry", "ok", "retry"]
+    assert [one.fault for one in outcomes] == [False, False, False, True, False, False]
+    assert outcomes[3].reason == "ValueError"
     assert outcomes[1].letter == queued(view("bad"))
     assert {user for _, user, _ in shop.seen} == {"a", "b", "c"}
 
@@ -130,6 +135,17 @@ def test_while_a_dependency_is_away_everything_of_the_store_waits():
         ("ok", None),
     ]
     assert len(shop.calls) == 2
+
+
+def test_a_message_that_waits_is_not_a_letter_for_its_bad_event_yet():
+    shop = Recorder({"a": Unavailable("no log")})
+    message = queued({"kind": "view"}, view("a"))
+    (outcome,) = consume.events(shop, [message])
+    assert (outcome.status, outcome.letter, outcome.fault) == ("retry", None, False)
+
+    shop.fails.clear()
+    (outcome,) = consume.events(shop, [message])
+    assert (outcome.status, outcome.letter) == ("dead", queued({"kind": "view"}))
 
 
 def test_a_wrong_setting_stops_the_whole():

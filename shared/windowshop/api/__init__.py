@@ -5,7 +5,7 @@ resort), `access` (keys), `wire` (bodies), `problems` (errors), `openapi` and `d
 is), `routes_*` (the calls).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,16 @@ def create_app(
     settings: Settings,
     operator: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] | None = None,
     operator_token: str | None = None,
-    on_items: Callable[[str], None] | None = None,
+    on_items: Callable[[str, Sequence[int]], None] | None = None,
     page: bool = True,
     page_files: Path | None = None,
 ) -> FastAPI:
     """The application over a shop, for any ASGI server.
 
-    `on_items(store)` is told that items wait for their vectors; `operator` are the command line's
-    verbs, answered only with `operator_token`. `page` serves the storefront, beside its own files
-    those of the folder `page_files` (under `/page/`, where there are any). Raises Misconfigured.
+    `on_items(store, keys)` is told which items wait for their vectors; `operator` are the command
+    line's verbs, answered only with `operator_token`. `page` serves the storefront, beside its own
+    files those of the folder `page_files` (under `/page/`, where there are any). Raises
+    Misconfigured.
     """
     app = FastAPI(
         title="windowshop", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False

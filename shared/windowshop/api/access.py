@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
+from windowshop.api.pace import Pace
 from windowshop.errors import Flaw, Forbidden, InvalidInput, Unauthorized
 from windowshop.keys import MAX_KEY, Key, Keyring, Role, digest_of, is_genuine, read_user_token
 
 DEFAULT_STORE = "default"
 STORE_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
-BELIEVED_MS = 2_000  # how long a key that was looked up is believed; a revoked one works no longer
+BELIEVED_MS = 2_000
+"""How long a key that was looked up is believed; a revoked one works no longer."""
 MAX_REMEMBERED = 4_096
 
 Headers = Mapping[bytes, bytes]
@@ -32,14 +34,28 @@ class Caller(NamedTuple):
 class Access:
     """Decides about every call. `clock` gives milliseconds since the epoch.
 
-    `keys_required`: even while there are none (any address that others can reach).
+    `keys_required`: even while there are none (any address that others can reach). `key_rps`: about
+    how many calls a second a key may make of this process; 0 for any number.
     """
 
-    def __init__(self, keyring: Keyring, clock: Clock, *, keys_required: bool = False) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        keys_required: bool = False,
+        key_rps: float = 0.0,
+    ) -> None:
         self._keyring = keyring
         self.clock = clock
+        self._pace = Pace(key_rps) if key_rps else None
         self._required = keys_required or keyring.has_keys()
         self._known: dict[str, tuple[int, Key | None]] = {}
+        self._open_until = 0
+
+    def renew(self) -> None:
+        """Ask for every key again: this process may have slept, and the keys changed meanwhile."""
+        self._known.clear()
         self._open_until = 0
 
     @property
@@ -63,7 +79,8 @@ class Access:
     # --- who calls ------------------------------------------------------------------------------
 
     def caller(self, request: Request, address_key: str | None = None) -> Caller:
-        """Whoever calls, in any role. Raises Unauthorized, Forbidden, InvalidInput.
+        """Whoever calls, in any role. Raises Unauthorized, Forbidden, InvalidInput, and
+        TooManyRequests for a key that calls too often.
 
         `address_key` is a key from the query (`sendBeacon` has no headers): publishable only.
         """
@@ -103,10 +120,12 @@ class Access:
         return read_user_token(token, self._keyring.signing_secret(caller.store), self.clock())
 
     def _look_up(self, key: str) -> Key:
-        """The stored key, which is asked for at most once in two seconds. Raises Unauthorized."""
+        """The stored key, asked for seldom. Raises Unauthorized, TooManyRequests."""
         stored = self._remembered(digest_of(key)) if len(key) <= MAX_KEY else None
         if stored is None or not is_genuine(key, stored):
             raise Unauthorized("this key is unknown or was revoked")
+        if self._pace is not None:
+            self._pace.admit(stored.digest, self.clock())
         return stored
 
     def _remembered(self, digest: str) -> Key | None:

@@ -28,14 +28,14 @@ class EventQueue(Protocol):
 class Context:
     """The shop, the queue of events, who may call, and the threads for slow work.
 
-    `on_items(store)` is told, in a thread, that items wait for their vectors. Item writes go one
-    after the other, so that they take effect in the order in which they came.
+    `on_items(store, keys)` is told, in a thread, which items wait for their vectors. Item writes go
+    one after the other, so that they take effect in the order in which they came.
     """
 
     shop: Shop
     events: EventQueue
     access: Access
-    on_items: Callable[[str], None] | None = None
+    on_items: Callable[[str, Sequence[int]], None] | None = None
     reads: Threads = field(default_factory=lambda: Threads(4))
     searches: Threads = field(default_factory=lambda: Threads(2))
     writes: Threads = field(default_factory=lambda: Threads(1))

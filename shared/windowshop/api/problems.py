@@ -86,10 +86,16 @@ class MethodNotAllowed(WindowshopError):
 
 
 class TooManyRequests(Unavailable):
-    """More work is waiting than is worth keeping; the caller should slow down."""
+    """More work is waiting than is worth keeping, or more was sent than is allowed; the caller
+    should slow down, and come again after `after_s` seconds.
+    """
 
     code = "too_many_requests"
     status = 429
+
+    def __init__(self, detail: str, after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(detail)
+        self.after_s = after_s
 
 
 def problem_of(error: BaseException) -> tuple[int, str, str, Sequence[Flaw], dict[str, str]]:
@@ -118,6 +124,8 @@ def _headers_of(error: WindowshopError) -> dict[str, str]:
     match error:
         case MethodNotAllowed():
             return {"Allow": ", ".join(error.allowed)}
+        case TooManyRequests():
+            return {"Retry-After": str(error.after_s)}
         case Unavailable():
             return {"Retry-After": str(RETRY_AFTER_S)}
         case _ if error.status == 401:

@@ -1,5 +1,6 @@
 """The catalogue over HTTP. Answers come when a write is on disk; vectors follow within seconds."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import FastAPI, Path
@@ -36,8 +37,8 @@ def routes(app: FastAPI, context: Context) -> None:
         sent = read(Items, await read_body(call)).items
         items, _, rejected = read_each(Item, sent)
         if items:
-            await context.writes.run(lambda: shop.put_items(store, items))
-            await _tell(context, store)
+            written = await context.writes.run(lambda: shop.put_items(store, items))
+            await _tell(context, store, written.waiting)
         return receipt(len(sent), rejected)
 
     @app.patch(
@@ -48,8 +49,7 @@ def routes(app: FastAPI, context: Context) -> None:
         store = access.secret(call).store
         sent = read(Items, await read_body(call)).items
         written = await context.writes.run(lambda: shop.patch_items(store, sent))
-        if written.accepted:
-            await _tell(context, store)
+        await _tell(context, store, written.waiting)
         return receipt(len(sent), written.rejected)
 
     @app.post(
@@ -92,9 +92,9 @@ def routes(app: FastAPI, context: Context) -> None:
         return json_answer(await context.reads.run(lambda: shop.get_item(store, item_id)))
 
 
-async def _tell(context: Context, store: str) -> None:
-    if (tell := context.on_items) is not None:
-        await context.reads.run(lambda: tell(store))
+async def _tell(context: Context, store: str, keys: Sequence[int]) -> None:
+    if keys and (tell := context.on_items) is not None:
+        await context.reads.run(lambda: tell(store, keys))
 
 
 def _ids(sent: list[str]) -> tuple[list[str], list[Rejection]]:

@@ -1,7 +1,7 @@
 """Rows of a catalogue file -> items, with a reason for every row that is none. Pure."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
 
@@ -30,9 +30,13 @@ Outcome = Accepted | Removed | Rejected | Warned
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Which ids a file has more than once: hash of the id -> index of the last row that has it."""
+    """Which ids a file has more than once: hash of the id -> index of the last row that has it.
+
+    `rows`: how many the file has, good and bad.
+    """
 
     last: ReadOnly[int, int]
+    rows: int
 
 
 def read_items(table: Table, mapping: Mapping, repeats: Repeats | None = None) -> Iterator[Outcome]:
@@ -77,13 +81,17 @@ def read_items(table: Table, mapping: Mapping, repeats: Repeats | None = None) -
     yield from held.values()
 
 
-def find_repeats(table: Table, mapping: Mapping) -> Repeats:
-    """One quick reading of the ids alone: 8 bytes a row."""
+def find_repeats(
+    table: Table, mapping: Mapping, each: Callable[[str], None] | None = None
+) -> Repeats:
+    """One quick reading of the ids alone, 8 bytes a row; `each` is called with every one."""
     reader = Reader(table, mapping)
     hashes = array("q")
     for _, row in table:
         item_id = None if isinstance(row, BadRow) else reader.id_of(row)
         hashes.append(hash(item_id) if item_id else 0)
+        if item_id and each is not None:
+            each(item_id)
     keys = np.frombuffer(hashes, np.int64)
     order = np.argsort(keys, kind="stable")
     ranked = keys[order]
@@ -92,5 +100,8 @@ def find_repeats(table: Table, mapping: Mapping) -> Repeats:
     ends = ~same_as_next & (ranked != 0)
     ends[1:] &= same_as_next[:-1]
     ends[:1] = False
-    found = np.flatnonzero(ends)[:MAX_REPEATED]
-    return Repeats(dict(zip(ranked[found].tolist(), order[found].tolist(), strict=True)))
+    found = np.flatnonzero(ends)
+    # The hashes of texts differ from process to process; which of them are kept must not.
+    found = found[np.argsort(order[found], kind="stable")[:MAX_REPEATED]]
+    last = dict(zip(ranked[found].tolist(), order[found].tolist(), strict=True))
+    return Repeats(last, len(keys))

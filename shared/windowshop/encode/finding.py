@@ -1,4 +1,4 @@
-"""Finding a model by its name: a folder, a package that carries it, or the hub."""
+"""Finding a model by its name: a folder, a package that carries it, a prepared one, or the hub."""
 
 import importlib.util
 import re
@@ -24,6 +24,7 @@ _PACKAGED = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     )
 }
+BESIDE = Path(__file__).parents[2] / "models"  # as the functions' packages have it
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _HUB_SKIP = ["onnx/*", "openvino/*", "original/*", "*training_args*"]
@@ -42,8 +43,11 @@ def find(name: str, cache: Path) -> tuple[Path, str]:
         return folder, _folder_name(folder)
     if name.startswith((".", "/", "~")) or not _HUB_NAME.fullmatch(name):
         raise Misconfigured(f"model: there is no folder {name!r}")
+    label = _label(name)
+    if folder := _prepared(label, cache):
+        return folder, label
     # The hub knows the models of sentence-transformers by their short names too.
-    return _from_hub(f"sentence-transformers/{name}" if "/" not in name else name), _label(name)
+    return _from_hub(f"sentence-transformers/{name}" if "/" not in name else name), label
 
 
 def _in_package(packaged: _Packaged, cache: Path) -> Path | None:
@@ -57,6 +61,11 @@ def _in_package(packaged: _Packaged, cache: Path) -> Path | None:
             f"the package {packaged.package} does not hold the weights it should: install it again"
         )
     return folder
+
+
+def _prepared(label: str, cache: Path) -> Path | None:
+    places = (cache / label, BESIDE / label)
+    return next((place for place in places if place.is_dir()), None)
 
 
 def _from_hub(name: str) -> Path:

@@ -19,6 +19,7 @@ Pooling = Literal["mean", "cls", "last"]
 
 DEFAULT = "all-MiniLM-L6-v2"
 BUILT = "windowshop.json"  # marks a folder that onnx.build wrote: it opens as it is
+FORMAT = 1  # of such a folder; raise it when graph.py writes another graph
 MIN_TOKENS = 8  # room for a prefix and the marks at both ends
 MAX_TOKENS = 8192  # attention grows with the square: no product text is worth more
 

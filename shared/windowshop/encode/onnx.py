@@ -21,10 +21,9 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from windowshop.encode.batching import Tokens, Vectors, cores, encode_texts, pad
-from windowshop.encode.models import BUILT, Model, Reading, read_json, sha256
+from windowshop.encode.models import BUILT, FORMAT, Model, Reading, read_json, sha256
 from windowshop.errors import Misconfigured, Unavailable
 
-FORMAT = 1  # of the built folder; raise it when graph.py writes another graph
 BATCH_TOKENS = 1024  # activations of more fall out of a core's cache
 
 

@@ -6,7 +6,6 @@ What a file is, its content says; its name says nothing. Memory is bounded howev
 
 import hashlib
 import io
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from typing import Any, Self, TextIO
 from windowshop.columns import Options, listed
 from windowshop.errors import InvalidInput
 from windowshop.files import decode, delimited, jsonrows, parquet, unpack
+from windowshop.files.origin import Bytes, NoRoom, OnDisk, Origin, Streamed, copy
 from windowshop.table import BadRow, Row
 
-__all__ = ["Options", "Rows", "open_rows"]
+__all__ = ["Bytes", "NoRoom", "Options", "Origin", "Rows", "Streamed", "open_rows"]
 
 JSON_ROWS = 200  # rows of a JSON file whose keys are its columns at first
 _FORMS = {"array": "JSON array", "lines": "JSON Lines", "objects": "JSON objects"}
@@ -49,12 +49,12 @@ class Rows:
     bytes_read / bytes_total: progress, roughly. skipped: what a zip held besides.
     """
 
-    def __init__(self, path: Path, parts: list[_Part], skipped: list[str]) -> None:
-        self.path = path
-        self.name = path.name
-        self.here = parts[0].member.name if len(parts) > 1 else path.name
+    def __init__(self, origin: Origin, parts: list[_Part], skipped: list[str]) -> None:
+        self._origin = origin
+        self.name = origin.name
+        self.here = parts[0].member.name if len(parts) > 1 else origin.name
         self.skipped = skipped
-        self.bytes_total = path.stat().st_size
+        self.bytes_total = origin.size
         self._parts = parts
         self._stream: unpack.Stream | None = None
         self._position = 0
@@ -72,8 +72,11 @@ class Rows:
     @cached_property
     def content_hash(self) -> str:
         """The first 16 hex digits of the SHA-256 of the file's bytes, as they lie there."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        digest = hashlib.sha256()
+        with self._origin.open() as stream:
+            while chunk := stream.read(unpack.CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()[:16]
 
     def about(self) -> str:
         """One line: what was found."""
@@ -120,13 +123,14 @@ class Rows:
         self.close()
 
 
-def open_rows(path: Path, options: Options | None = None) -> Rows:
-    """Recognise `path` and make it ready to be read. A text is read once to its end for this.
+def open_rows(source: Path | Origin, options: Options | None = None) -> Rows:
+    """Recognise `source` and make it ready to be read. A text is read once to its end for this.
 
     Raises InvalidInput, naming what was tried, where it cannot be read, is empty, or breaks off.
     """
     options = options or Options()
-    members, skipped = unpack.members(path)
+    origin = OnDisk(source) if isinstance(source, Path) else source
+    members, skipped = unpack.members(origin)
     parts: list[_Part] = []
     for member in members:
         part = _recognised(member, options)
@@ -134,11 +138,11 @@ def open_rows(path: Path, options: Options | None = None) -> Rows:
             part.format != parts[0].format or (not part.form and part.columns != parts[0].columns)
         ):
             raise InvalidInput(
-                f"{path.name} holds files that do not go together: {_described(parts[0])}, and "
+                f"{origin.name} holds files that do not go together: {_described(parts[0])}, and "
                 f"{_described(part)}. Upload them one by one"
             )
         parts.append(part)
-    return Rows(path, parts, skipped)
+    return Rows(origin, parts, skipped)
 
 
 def _described(part: _Part) -> str:
@@ -149,10 +153,11 @@ def _recognised(member: unpack.Member, options: Options) -> _Part:
     if member.head(4) == b"PAR1":
         spool = None
         if member.gzipped or member.inside is not None:
-            spool = tempfile.NamedTemporaryFile(prefix="windowshop-", suffix=".parquet")  # noqa: SIM115
+            spool = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                prefix="windowshop-", suffix=".parquet", dir=member.origin.folder
+            )
             with member.open() as stream, io.BufferedReader(stream, unpack.CHUNK) as source:
-                shutil.copyfileobj(source, spool, unpack.CHUNK)
-            spool.flush()
+                copy(source, spool, member.name)
         part = _Part(member, "Parquet", (), spool=spool)
         columns = tuple(parquet.columns_of(_parquet_path(part), member.name))
         return _Part(member, "Parquet", columns, spool=spool)
@@ -177,7 +182,7 @@ def _recognised(member: unpack.Member, options: Options) -> _Part:
 
 
 def _parquet_path(part: _Part) -> Path:
-    return part.member.path if part.spool is None else Path(part.spool.name)
+    return part.member.origin.on_disk() if part.spool is None else Path(part.spool.name)
 
 
 def _text(stream: unpack.Stream, encoding: str | None) -> io.TextIOWrapper:

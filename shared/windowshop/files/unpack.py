@@ -7,10 +7,10 @@ import re
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Any
 
 from windowshop.errors import InvalidInput, TooLarge
+from windowshop.files.origin import Origin
 
 MAX_UNPACKED = 64 << 30
 MAX_RATIO = 200  # tables shrink to a tenth, rarely to a fiftieth; bombs to a thousandth
@@ -81,16 +81,15 @@ class Stream(io.RawIOBase):
 class Member:
     """One data file. `name` is what reports call it: `items.csv.gz`, `shop.zip/items.csv`."""
 
-    path: Path
+    origin: Origin
     name: str
     inside: str | None = None  # the name in the zip
     gzipped: bool = False
 
     def open(self) -> Stream:
-        try:
-            raw: IO[bytes] = self.path.open("rb")
-        except OSError as error:
-            raise InvalidInput(f"cannot read {self.path}: {error.strerror or error}") from None
+        # The names of what a zip holds are at its end: it has to lie on the disk.
+        zipped = self.inside is not None
+        raw: IO[bytes] = self.origin.on_disk().open("rb") if zipped else self.origin.open()
         opened: list[Any] = [raw]
         inner: Any = raw
         try:
@@ -112,38 +111,37 @@ class Member:
             return buffered.read(size)
 
 
-def members(path: Path) -> tuple[list[Member], list[str]]:
-    """The data files in `path`, and what else a zip held. Raises InvalidInput if there is none."""
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder: name the files in it")
-    plain = Member(path, path.name)
+def members(origin: Origin) -> tuple[list[Member], list[str]]:
+    """The data files in it, and what else a zip held. Raises InvalidInput if there is none."""
+    plain = Member(origin, origin.name)
     head = plain.head(8)
     if not head:
-        raise InvalidInput(f"{path.name} is empty")
+        raise InvalidInput(f"{origin.name} is empty")
     skipped: list[str] = []
     found = [plain]
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        found, skipped = _zipped(path)
+        found, skipped = _zipped(origin)
     return [_peeled(member) for member in found], skipped
 
 
-def _zipped(path: Path) -> tuple[list[Member], list[str]]:
+def _zipped(origin: Origin) -> tuple[list[Member], list[str]]:
+    path = origin.on_disk()
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise InvalidInput(f"{path.name} is a damaged zip: {error}") from None
+        raise InvalidInput(f"{origin.name} is a damaged zip: {error}") from None
     names = {entry.filename for entry in entries}
     if "[Content_Types].xml" in names or "mimetype" in names:
-        raise InvalidInput(f"{path.name} is an office document: save the sheet as CSV (UTF-8)")
+        raise InvalidInput(f"{origin.name} is an office document: save the sheet as CSV (UTF-8)")
     if len(entries) > MAX_MEMBERS:
-        raise TooLarge(f"{path.name} holds {len(entries)} files; at most {MAX_MEMBERS} are read")
+        raise TooLarge(f"{origin.name} holds {len(entries)} files; at most {MAX_MEMBERS} are read")
     data = [entry for entry in entries if not _NO_DATA.search(entry.filename) and entry.file_size]
     if not data:
-        raise InvalidInput(f"{path.name} is a zip with no data in it")
+        raise InvalidInput(f"{origin.name} is a zip with no data in it")
     if any(entry.flag_bits & 1 for entry in data):
-        raise InvalidInput(f"{path.name} is locked with a password: unpack it first")
-    chosen = [Member(path, f"{path.name}/{_shown(e.filename)}", e.filename) for e in data]
+        raise InvalidInput(f"{origin.name} is locked with a password: unpack it first")
+    chosen = [Member(origin, f"{origin.name}/{_shown(e.filename)}", e.filename) for e in data]
     kept = {entry.filename for entry in data}
     return chosen, [_shown(entry.filename) for entry in entries if entry.filename not in kept]
 

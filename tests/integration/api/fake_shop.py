@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from windowshop.errors import InvalidInput, NotFound
+from windowshop.items import Written
 from windowshop.keys import Key, make_signing_secret
 from windowshop.recording import Taken
 from windowshop.records import (
@@ -22,6 +23,7 @@ from windowshop.records import (
     SlateItem,
     derived_event_id,
     format_instant,
+    item_key,
     new_id,
     read,
     user_name,
@@ -64,12 +66,12 @@ class FakeShop:
 
     # items
 
-    def put_items(self, tenant: str, rows: Sequence[Item], order: int | None = None) -> Receipt:
+    def put_items(self, tenant: str, rows: Sequence[Item], order: int | None = None) -> Written:
         self.rows.update({(tenant, row.item_id): row for row in rows})
-        return Receipt(accepted=len(rows), rejected=[])
+        return Written(len(rows), waiting=[item_key(tenant, row.item_id) for row in rows])
 
-    def patch_items(self, tenant: str, patches: Sequence[Any]) -> Receipt:
-        rejected = []
+    def patch_items(self, tenant: str, patches: Sequence[Any]) -> Written:
+        written = Written()
         for index, patch in enumerate(patches):
             try:
                 if not isinstance(patch, dict) or not isinstance(patch.get("item_id"), str):
@@ -83,9 +85,12 @@ class FakeShop:
                 fields = {**base, **patch}
                 kept = {name: value for name, value in fields.items() if value is not None}
                 self.rows[tenant, patch["item_id"]] = read(Item, kept)
+                written.accepted += 1
+                written.waiting.append(item_key(tenant, patch["item_id"]))
             except InvalidInput as error:
-                rejected.append(Rejection(index=index, code=error.code, detail=error.detail))
-        return Receipt(accepted=len(patches) - len(rejected), rejected=rejected)
+                rejection = Rejection(index=index, code=error.code, detail=error.detail)
+                written.rejected.append(rejection)
+        return written
 
     def delete_items(self, tenant: str, item_ids: Sequence[str]) -> int:
         return sum(self.rows.pop((tenant, i), None) is not None for i in item_ids)

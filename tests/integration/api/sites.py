@@ -27,20 +27,19 @@ class Site:
     keyring: Any
     clock: Callable[[], int]
     store: str = STORE
-    told: list[str] = field(default_factory=list)
+    told: list[tuple[str, list[int]]] = field(default_factory=list)
 
     def client(self, *, keyring: Any = None, address: str = ADDRESS, peer: Any = ME, **more: Any):
         """A client of an app over this shop; without `keyring` the shop is open."""
-        access = Access(
-            keyring or FakeKeyring(), self.clock, keys_required=more.pop("keys_required", False)
-        )
+        limits = {name: more.pop(name) for name in ("keys_required", "key_rps") if name in more}
+        access = Access(keyring or FakeKeyring(), self.clock, **limits)
         settings = more.pop("settings", None) or Settings(origins=(ORIGIN,))
         app = create_app(
             more.pop("shop", self.shop),
             events=more.pop("events", self.events),
             access=access,
             settings=settings,
-            on_items=self.told.append,
+            on_items=lambda *told: self.told.append(told),
             **more,
         )
         return TestClient(app, address, client=peer, headers={"Windowshop-Store": self.store})

@@ -1,10 +1,12 @@
 """Who may call: an open shop from this machine only, keys with two roles, tokens for users."""
 
 import pytest
+from starlette.requests import Request as Call
 
 from tests.integration.api.fake_shop import FakeKeyring
 from tests.integration.api.sites import ORIGIN
-from windowshop.errors import Unavailable
+from windowshop.api import Access
+from windowshop.errors import Unauthorized, Unavailable
 from windowshop.keys import make_key, sign_user_token
 
 ASK = "/v1/recommendations"
@@ -229,6 +231,36 @@ def test_a_key_is_looked_up_once_in_two_seconds(memory):
         client.post(ASK, json={})
 
     assert len(asked) <= 2
+
+
+def test_after_a_sleep_keys_are_asked_for_again(memory):
+    access = Access(memory.keyring, memory.clock, keys_required=True)
+    key, stored = make_key(memory.store, "secret", 0)
+    memory.keyring.put_key(stored)
+    call = Call({
+        "type": "http", "windowshop.headers": {b"authorization": b"Bearer " + key.encode()}
+    })  # fmt: skip
+    assert access.caller(call).role == "secret"
+
+    memory.keyring.keys.clear()
+    assert access.caller(call).role == "secret"
+    access.renew()
+    with pytest.raises(Unauthorized):
+        access.caller(call)
+
+
+def test_a_key_that_calls_too_often_is_told_when_to_come_again(memory):
+    now = [1_000_000]
+    memory.clock = lambda: now[0]
+    often, other = (memory.keyed("publishable", key_rps=0.25) for _ in range(2))
+    assert often.post(ASK, json={}).status_code == 200
+    refused = often.post(ASK, json={})
+    assert code(refused) == (429, "too_many_requests")
+    assert refused.headers["retry-after"] == "4"
+    assert other.post(ASK, json={}).status_code == 200
+
+    now[0] += 4_000
+    assert often.post(ASK, json={}).status_code == 200
 
 
 def test_counts_are_for_those_with_a_key(site):

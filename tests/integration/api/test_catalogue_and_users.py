@@ -2,6 +2,8 @@
 
 import pytest
 
+from windowshop.records import item_key
+
 VIEW = {"kind": "view", "user_id": "u1", "item_id": "i1"}
 
 
@@ -22,7 +24,7 @@ def test_items_are_put_and_bad_ones_listed(api, site):
     assert answer.json()["accepted"] == 1
     assert [one["index"] for one in answer.json()["rejected"]] == [1, 2, 3, 4]
     assert "'price'" in answer.json()["rejected"][3]["detail"]
-    assert site.told == [site.store]
+    assert site.told == [(site.store, [item_key(site.store, "a")])]
 
 
 def test_an_item_is_shown_as_it_was_put(api, site):
@@ -41,6 +43,23 @@ def test_an_item_is_shown_as_it_was_put(api, site):
     shown = api.get("/v1/items/a").json()
     if site.shop.ready(site.store)["model"] != "fake":
         assert shown["embedded_at"]
+
+
+def test_only_items_that_wait_for_a_vector_are_told_of(api, site):
+    row = {"item_id": "a", "title": "A", "price": 1}
+    api.put("/v1/items", json={"items": [row]})
+    api.put("/v1/items", json={"items": [row]})  # written and not embedded yet
+    if site.shop.ready(site.store)["model"] == "fake":
+        return
+    assert len(site.told) == 2
+    while site.shop.embed_waiting(site.store):
+        pass
+    api.put("/v1/items", json={"items": [row]})
+    api.patch("/v1/items", json={"items": [{"item_id": "a", "price": 2}]})
+    api.patch("/v1/items", json={"items": [{"item_id": "b", "price": 2}]})
+    assert len(site.told) == 2
+    api.patch("/v1/items", json={"items": [{"item_id": "a", "title": "B"}]})
+    assert site.told[2:] == [(site.store, [item_key(site.store, "a")])]
 
 
 def test_put_replaces_and_patch_merges(api):
