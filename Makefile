@@ -4,7 +4,7 @@ PORT ?= 8000
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help demo test bench venv fmt lock clean
+.PHONY: help demo test build synth bench venv fmt lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,12 @@ test: venv-dev ## everything that CI checks (ARGS="-k name" goes to pytest)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest $(ARGS)
+
+build: venv-dev ## the functions' packages for AWS, into dist (ARGS=--host: only those that run here)
+	.venv/bin/python -m infra.build $(ARGS)
+
+synth: venv-dev ## the templates of infra/ in cdk.out, checked (ARGS="--deployment NAME")
+	.venv/bin/python -m infra.synth $(ARGS)
 
 bench: venv-dev ## measure, and write bench/latest.json
 	.venv/bin/python -m bench $(ARGS)

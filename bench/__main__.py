@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("import", "encode", "store", "ingest", "record", "recommend")
+NAMES = ("import", "encode", "store", "ingest", "record", "recommend", "functions", "wire")
 LATEST = Path(__file__).with_name("latest.json")
 
 

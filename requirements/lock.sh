@@ -1,5 +1,6 @@
 #!/bin/sh
-# Pins every package in demo.txt, dev.txt and emulator.txt, with hashes, for every platform and Python at once.
+# Pins every package in demo.txt, dev.txt, aws.txt and emulator.txt, with hashes, for every platform and
+# Python at once.
 # Pins that still fit are kept; --upgrade takes the newest of everything.
 set -eu
 
@@ -21,4 +22,8 @@ compile $ours --output-file requirements/demo.txt "$@"
 # shellcheck disable=SC2086
 compile $ours --output-file requirements/dev.txt --extra dev \
     --constraints requirements/demo.txt "$@"
+# What the functions on AWS run: packed by `make build`, and never another version than the tests'.
+compile pyproject.toml --output-file requirements/aws.txt --extra aws \
+    --constraints requirements/demo.txt --constraints requirements/dev.txt "$@"
 compile requirements/emulator.in --output-file requirements/emulator.txt "$@"
+compile requirements/node.in --output-file requirements/node.txt "$@"

@@ -1,0 +1,1 @@
+"""Events of users, logged and folded."""

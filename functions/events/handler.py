@@ -1,0 +1,34 @@
+"""The function `events`: users' events from their queue into the log and the profiles; and, asked
+by a scheduler, the counts and the slates that are kept for when Qdrant is away.
+"""
+
+from functools import cache
+
+from functions.events.entry import build
+from windowshop.aws import open_aws
+from windowshop.aws.batches import Deliveries
+from windowshop.logs import configure
+from windowshop.shop import Shop
+
+_aws = open_aws()
+configure(_aws.shop_settings.log_level)
+
+
+@cache
+def _counting() -> Shop:
+    """The shop that counts what was logged: one process at a time, when the scheduler says so."""
+    return _aws.open_shop(counting=True)
+
+
+handler = _aws.signals.reporting(
+    build(
+        _aws.open_shop(),
+        Deliveries(
+            _aws.queue("events_queue"), _aws.queue("events_letters"), _aws.signals, fifo=True
+        ),
+        {
+            "refresh": lambda: _counting().refresh(),
+            "maintain": lambda: _counting().maintain(),
+        },
+    )
+)

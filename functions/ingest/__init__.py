@@ -1,0 +1,1 @@
+"""Catalogues that were uploaded, read and embedded."""

@@ -1,0 +1,1 @@
+"""HTTP requests of shops and their pages, answered."""

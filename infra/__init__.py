@@ -1,0 +1,1 @@
+"""The deployment as code: one file a stack, settings in deployments/<name>.toml."""
