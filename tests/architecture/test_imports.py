@@ -58,8 +58,23 @@ HEAVY = {
 }
 
 
+# Never in a function on AWS either, which does use boto3 and qdrant_client. (qdrant_client itself
+# loads sqlite3, and structlog loads rich where there is some: in a function's package there is none.)
+NEVER_DEPLOYED = HEAVY - {"boto3", "qdrant_client"} | {
+    "qdrant_edge",
+    "typer",
+    "uvicorn",
+    "windowshop.cli",
+    "windowshop.local",
+    "windowshop.log.database",
+    "windowshop.serve",
+    "windowshop.store.edge",
+}
+FUNCTIONS = ROOT / "functions"
+HANDLERS = ("recommend.handler", "events.handler", "ingest.handler", "ingest.worker")
+
 # Low in the layers and yet not pure: they read a file, the environment or chance, or write a line.
-IMPURE = {"keys", "logs", "mapping", "settings"}
+IMPURE = {"blobs", "keys", "logs", "mapping", "queues", "settings"}
 
 
 @cache
@@ -161,3 +176,37 @@ def test_a_process_that_answers_loads_little(module, budget):
     loaded = loaded_by(module)
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
     assert len(loaded) <= budget
+
+
+def imports_of(handler):
+    """The modules that a handler imports: all of its code but the opening of the world."""
+    tree = ast.parse((FUNCTIONS / f"{handler.replace('.', '/')}.py").read_bytes())
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {node.module for node in froms} | {
+        f"{node.module}.{alias.name}" for node in froms for alias in node.names
+    }
+    return sorted(name for name in names if is_module(name))
+
+
+def is_module(name):
+    path = ROOT / ("" if name.startswith("functions") else "shared") / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_function_loads_nothing_that_it_does_not_need(handler):
+    imported = imports_of(handler)
+    assert "windowshop.aws" in imported
+    loaded = loaded_by(", ".join(imported))
+    assert loaded & NEVER_DEPLOYED == set()
+    if handler != "recommend.handler":
+        assert loaded & {"fastapi", "mangum", "onnxruntime"} == set()
+
+
+def test_the_handlers_are_all_there_and_the_gateway_alone_knows_mangum():
+    trees = {
+        ".".join(path.relative_to(FUNCTIONS).with_suffix("").parts): ast.parse(path.read_bytes())
+        for path in FUNCTIONS.rglob("*.py")
+    }
+    assert set(HANDLERS) <= trees.keys()
+    assert strays({**trees, **modules()}, "mangum", ["recommend.gateway"]) == []

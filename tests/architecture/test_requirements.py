@@ -47,6 +47,7 @@ def pinned(name):
     [
         ("demo.txt", PROJECT["dependencies"]),
         ("dev.txt", PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["server"]),
+        ("aws.txt", PROJECT["dependencies"] + EXTRAS["aws"] + EXTRAS["server"]),
     ],
 )
 def test_pins_satisfy_what_is_declared(name, wanted):
@@ -57,7 +58,7 @@ def test_pins_satisfy_what_is_declared(name, wanted):
             assert pins[package][0] in requirement.specifier, f"{requirement}: run `make lock`"
 
 
-@pytest.mark.parametrize("name", ["demo.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "aws.txt"])
 def test_every_pin_has_hashes(name):
     assert [package for package, (_, hashes) in pinned(name).items() if not hashes] == []
 
@@ -66,10 +67,18 @@ def test_the_test_environment_contains_the_demos():
     assert pinned("demo.txt").items() <= pinned("dev.txt").items()
 
 
-@pytest.mark.parametrize("name", ["demo.txt", "dev.txt"])
+def test_the_functions_run_what_the_tests_run():
+    assert pinned("aws.txt").items() <= pinned("dev.txt").items()
+
+
+@pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "aws.txt"])
 def test_nothing_heavy_is_pinned(name):
-    heavy = {"torch", "transformers", "sentence-transformers", "pandas", "pyarrow", "boto3"}
+    heavy = {"torch", "transformers", "sentence-transformers", "pandas", "pyarrow"}
     assert heavy & pinned(name).keys() == set()
+
+
+def test_the_demo_needs_nothing_of_aws():
+    assert {"boto3", "qdrant-client", "mangum"} & pinned("demo.txt").keys() == set()
 
 
 def test_the_core_declares_nothing_heavy():
