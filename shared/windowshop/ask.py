@@ -22,7 +22,8 @@ class Ask:
     now: int
     profile: Profile
     tastes: Tastes
-    user: str | None
+    points: tuple[str, ...]
+    """The user's own points in the store, and those of the guests merged into them."""
     where: Filter | None
     asked: list[int] = field(default_factory=list)
     query: Vector | None = None

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,7 +73,13 @@ def _fold_batch(
         folded[user], versions[user] = whole.profile, whole.version
     _warm(world, state, list(folded.values()))
     writes = [
-        _stored(world, state, stored.get(keys[user]) or StoredUser(keys[user]), profile)
+        _stored(
+            world,
+            state,
+            stored.get(keys[user]) or StoredUser(keys[user]),
+            profile,
+            standings[user].guests if user in standings else (),
+        )
         for user, profile in folded.items()
     ]
     lost = set(world.store.put_users(tenant, writes)) if writes else set()
@@ -116,13 +122,16 @@ def _warm(world: World, tenant: Tenant, some: Sequence[Profile]) -> None:
     world.vectors(tenant, keys)
 
 
-def _stored(world: World, tenant: Tenant, held: StoredUser, profile: Profile) -> StoredUser:
+def _stored(
+    world: World, tenant: Tenant, held: StoredUser, profile: Profile, guests: Sequence[str]
+) -> StoredUser:
     tastes = tastes_of(world, tenant, profile)
     indices, values = profiles.history(profile, profile.newest or 0)
     payload: dict[str, Any] = {
         **profiles.pack(profile),
         "store": tenant.name,
         "interests": _pack_tastes(tastes),
+        "merged": [user_key(tenant.name, guest) for guest in guests],
     }
     if profile.newest is not None:
         payload["last_event_at"] = profile.newest
@@ -166,20 +175,31 @@ def _unpack_tastes(packed: Mapping[str, Any], dim: int) -> Tastes:
     )
 
 
-def read_profile(world: World, tenant: Tenant, user: str) -> tuple[Profile, Tastes]:
-    """The stored profile and interests of a user; empty for one nobody has heard of.
+class Known(NamedTuple):
+    """What is stored of a user: profile, interests, and the keys of the points that are them: their
+    own and those of the guests merged into them.
+    """
+
+    profile: Profile
+    tastes: Tastes
+    points: tuple[str, ...]
+
+
+def read_profile(world: World, tenant: Tenant, user: str) -> Known:
+    """What is stored of a user; empty for one nobody has heard of.
 
     Interests that missed items when they were folded are computed anew: the items may exist now.
     """
     key = user_key(tenant.name, user)
     held = world.store.users(tenant.name, [key]).get(key)
     if held is None:
-        return Profile.EMPTY, Tastes.EMPTY
+        return Known(Profile.EMPTY, Tastes.EMPTY, (key,))
     profile = profiles.unpack(held.payload)
+    points = (key, *held.payload.get("merged", ()))
     packed = held.payload.get("interests")
     if not packed or packed["missing"]:
-        return profile, tastes_of(world, tenant, profile)
-    return profile, _unpack_tastes(packed, world.encoder.dim)
+        return Known(profile, tastes_of(world, tenant, profile), points)
+    return Known(profile, _unpack_tastes(packed, world.encoder.dim), points)
 
 
 def fold_recent(tenant: Tenant, profile: Profile, events: Sequence[Event], now_ms: int) -> Profile:

@@ -11,7 +11,7 @@ from windowshop.ask import Ask
 from windowshop.desk import AVAILABLE, Desk, Rules
 from windowshop.errors import Flaw, InvalidInput, Unavailable
 from windowshop.filters import NAMED, And, Filter, mentions, parse, values_at
-from windowshop.folding import fold_recent, read_profile, tastes_of
+from windowshop.folding import Known, fold_recent, read_profile, tastes_of
 from windowshop.profile import Profile, Tastes
 from windowshop.reasons import reasons_of
 from windowshop.recording import check_times
@@ -34,7 +34,7 @@ from windowshop.world import Tenant, World
 FIELDS = (*ITEM_FIELDS, "embedded_at")
 
 
-Held = dict[str, tuple[Profile, Tastes]]
+Held = dict[str, Known]
 """The profiles that a batch has read, by user: all its slates count the same events."""
 
 
@@ -110,12 +110,13 @@ def _ask(
 ) -> tuple[Ask, Degraded | None]:
     degraded = None
     profile, tastes = Profile.EMPTY, Tastes.EMPTY
+    points: tuple[str, ...] = ()
     user = user_name(request.user_id, request.anonymous_id)
     try:
         if user is not None:
             if user not in held:
                 held[user] = read_profile(world, tenant, user)
-            profile, tastes = held[user]
+            profile, tastes, points = held[user]
         if request.recent:
             check_times(request.recent, world.wall())
             profile = fold_recent(tenant, profile, request.recent, now)
@@ -123,7 +124,7 @@ def _ask(
     except Unavailable as error:
         degraded = _degraded(error, "a slate that does not know the user")
     asked = [item_key(tenant.name, item_id) for item_id in request.item_ids or ()]
-    ask = Ask(world, tenant, request, now, profile, tastes, user, None, asked)
+    ask = Ask(world, tenant, request, now, profile, tastes, points, None, asked)
     ask.where = _where(ask)
     if request.query is not None and ask.wants("query"):
         try:

@@ -24,7 +24,7 @@ from windowshop.logs import log
 from windowshop.popularity import Popularity
 from windowshop.profile import Events, Keys, Weights, as_events
 from windowshop.profile.events import IMPRESSION
-from windowshop.rank import Floats
+from windowshop.rank import Floats, Rankers, Unlearned
 from windowshop.settings import Settings
 from windowshop.signals import Signals, Silent
 from windowshop.store import Payload, Search, Store, Vector
@@ -53,6 +53,8 @@ class Counted:
 
     popularity: Popularity
     seq: int
+    saved: int = -1
+    """The `seq` that was saved last."""
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ class World:
     keyring: Keyring
     letters: Letters
     signals: Signals = field(default_factory=Silent)
+    rankers: Rankers = field(default_factory=Unlearned)
     believed_ms: int | None = None
     counting: bool = True
     weights: Weights = field(init=False)
@@ -129,11 +132,15 @@ class World:
     def _open(self, name: str) -> Tenant:
         return Tenant(
             name,
-            self.log.newest(name) or 0,
+            self._newest(name),
             self.log.fields(name),
             self._read_counts,
             until_ms=self.wall() + (self.believed_ms or 0),
         )
+
+    def _newest(self, name: str) -> int:
+        """Time of the newest event (ms), which only the clock of the events asks for; else 0."""
+        return (self.log.newest(name) or 0) if self.settings.clock == "events" else 0
 
     def _look_again(self, tenant: Tenant, believed_ms: int) -> None:
         """Believe no longer what other processes may have changed. What cannot be read anew just
@@ -147,7 +154,7 @@ class World:
         tenant.vectors = {key: row for key, row in tenant.vectors.items() if row is not None}
         try:
             tenant.fields = self.log.fields(tenant.name)
-            tenant.newest_ms = max(tenant.newest_ms, self.log.newest(tenant.name) or 0)
+            tenant.newest_ms = max(tenant.newest_ms, self._newest(tenant.name))
             if not self.counting:
                 tenant.fallback = []
                 if tenant.counted is not None:
@@ -161,7 +168,7 @@ class World:
         if saved is None:
             return None
         try:
-            return Counted(Popularity.load(saved[1]), saved[0])
+            return Counted(Popularity.load(saved[1]), saved[0], saved[0])
         except InvalidInput as error:  # of another version: counted anew
             log("world").warning("counts_rejected", detail=error.detail)
             return None
@@ -337,10 +344,12 @@ class World:
         """
         for tenant in list(self.tenants.values()):
             with self.lock:
-                if tenant.counted is None:
-                    continue
-                seq, blob = tenant.counted.seq, tenant.counted.popularity.save()
+                counted = tenant.counted
+                if counted is None or counted.saved == counted.seq:
+                    continue  # a shop at rest costs nothing
+                seq, blob = counted.seq, counted.popularity.save()
             self.log.put_snapshot(tenant.name, SNAPSHOT, seq, blob)
+            counted.saved = seq
 
     def keep_fallback(self, tenant: Tenant, cards: list[Payload]) -> None:
         """Have these payloads at hand, here and elsewhere, for when the store is away."""
