@@ -10,7 +10,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("import", "encode", "store", "ingest", "record", "recommend", "functions", "wire")
+NAMES = (
+    "import",
+    "encode",
+    "store",
+    "ingest",
+    "record",
+    "recommend",
+    "functions",
+    "wire",
+    "handlers",
+)
 LATEST = Path(__file__).with_name("latest.json")
 
 

@@ -197,6 +197,7 @@ MEASURED = {
     "slate_ms": ("function_slate_cpu_ms", lambda ms: ms),
     "post_ms": ("function_post_events_cpu_ms", lambda ms: ms),
     "fold_ms": ("function_events_per_s", lambda rate: 1_000 / rate),
+    "event_ms": ("function_further_event_cpu_ms", lambda ms: ms),
 }
 
 

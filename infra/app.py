@@ -58,13 +58,13 @@ def build(config: Config, out: Path | None = None, *, nag: bool = True, stage: b
     state = State(app, config, **stack("State"))
     ingest = Ingest(app, config, state, inside, **stack("Ingest"))
     events = Events(app, config, state, inside, **stack("Events"))
-    recommend = Recommend(app, config, state, ingest, events, inside, **stack("Recommend"))
+    Recommend(app, config, state, ingest, events, inside, **stack("Recommend"))
     if network and config.bulk.workers == "batch":
         Embedding(app, config, state, ingest, network, **stack("Embedding"))
     if network and config.qdrant.host == "own":
         Qdrant(app, config, state, network, **stack("Qdrant"))
     if config.operations.alarms or config.operations.dashboard:
-        Operations(app, config, ingest, events, recommend, **stack("Operations"))
+        Operations(app, config, **stack("Operations"))
     if config.edge.api:
         # A firewall for CloudFront lives nowhere else, wherever the rest is.
         there = Environment(account=config.account or None, region=EDGE_REGION)

@@ -35,7 +35,7 @@ class Data(_Table):
     """Events older than this leave the log by themselves; for ever unless set."""
     version_days: Days = 30
     """How long an uploaded catalogue that was replaced or deleted can still be had back."""
-    chunk_days: Annotated[int, Field(ge=15, le=3_653)] = 15
+    chunk_days: Annotated[int, Field(ge=15, le=3_653)] = 30
     """Longer than a message can wait in its queue, for it points to a chunk."""
     report_days: Days = 90
 

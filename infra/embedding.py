@@ -30,7 +30,7 @@ VCPUS, MEMORY_MIB = 4, 14_000
 """What a job asks for: all of the smallest GPU machine (16 GiB, less what its agent needs)."""
 DISK_GB = 60
 """For the image, which brings torch and CUDA, and for an upload that is spooled."""
-SPOT_TRIES = 5
+TRIES = 5
 LONGEST = Duration.hours(12)
 # Without a GPU in the job's own demands it may run on either kind of machine; on the one that has
 # a GPU the container gets it because its runtime is the default one there.
@@ -191,6 +191,7 @@ class Embedding(Stack):
         permits.jobs(rights, config)
         rights.may(
             "sqs:SendMessage",
+            "sqs:GetQueueAttributes",
             on=[small.queue.queue_arn, bulk.queue.queue_arn],
         )
         self._job(
@@ -235,9 +236,11 @@ class Embedding(Stack):
                     log_group=self._log, stream_prefix=name, mode=ecs.AwsLogDriverMode.NON_BLOCKING
                 ),
             ),
-            retry_attempts=SPOT_TRIES,
+            retry_attempts=TRIES,
             retry_strategies=[
                 batch.RetryStrategy.of(batch.Action.RETRY, batch.Reason.SPOT_INSTANCE_RECLAIMED),
+                # What the worker itself says when it could not go on, or had to stop.
+                batch.RetryStrategy.of(batch.Action.RETRY, batch.Reason.custom(on_exit_code="1")),
                 batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason="*")),
             ],
             timeout=LONGEST,

@@ -108,24 +108,15 @@ class Ingest(Stack):
         )
         permits.files(function.rights, state)
         permits.items(function.rights, config, state)
+        lanes = [self.embed, *([self.bulk] if self.bulk else [])]
         function.rights.may(
-            "sqs:SendMessage",
-            on=[
-                self.embed.queue.queue_arn,
-                self.catalogue.letters.queue_arn,
-                *([self.bulk.queue.queue_arn] if self.bulk else []),
-            ],
+            "sqs:SendMessage", "sqs:GetQueueAttributes", on=[one.queue.queue_arn for one in lanes]
         )
-        function.rights.may(
-            "sqs:GetQueueAttributes",
-            on=[
-                self.embed.queue.queue_arn,
-                *([self.bulk.queue.queue_arn] if self.bulk else []),
-            ],
-        )
+        function.rights.may("sqs:SendMessage", on=[self.catalogue.letters.queue_arn])
         if batch:
             permits.jobs(function.rights, config)
         function.fed_by(self.catalogue.queue, batch=1, concurrency=config.ingest.concurrency)
+        # What waits for a vector is in a queue, and what is in the bulk lane's has a worker.
         function.woken("reconcile", "5 minutes" if batch else "1 hour", state.missed)
         return function
 

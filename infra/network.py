@@ -121,7 +121,13 @@ class Network(Stack):
 
     def _endpoints(self) -> None:
         """Interface endpoints for those who want none of the internet, in one zone each."""
-        for name in self._config.network.endpoints:
+        names = self._config.network.endpoints
+        if not names:
+            return
+        door = self._group("endpoints", "the endpoints of AWS in the network")
+        for group in (self.functions, self.workers, self.qdrant):
+            door.add_ingress_rule(group, ec2.Port.tcp(TLS))
+        for name in names:
             ec2.InterfaceVpcEndpoint(
                 self,
                 f"endpoint-{name}",
@@ -129,4 +135,6 @@ class Network(Stack):
                 service=ec2.InterfaceVpcEndpointAwsService(name),
                 subnets=ec2.SubnetSelection(subnets=[self.vpc.isolated_subnets[0]]),
                 private_dns_enabled=True,
+                security_groups=[door],
+                open=False,
             )

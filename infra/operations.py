@@ -19,51 +19,41 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Config
-from infra.events import Events
-from infra.ingest import Ingest
 from infra.nag import acknowledge
-from infra.queue import KEPT, Queue
-from infra.recommend import Recommend
+from infra.permits import BATCH_QUEUES
+from infra.queue import KEPT
 
 MINUTES = Duration.minutes(5)
-OWN_METRICS = (
-    "EventsFolded",
-    "FreshnessSeconds",
-    "SlateMilliseconds",
-    "DegradedSlates",
-    "UnknownItems",
-    "MessagesWaiting",
-    "LettersSent",
-)
-"""What the functions themselves measure (`signals.measure`)."""
+FUNCTIONS = ("recommend", "events", "ingest", "worker")
+OWN_METRICS = {
+    "EventsFolded": "Sum",
+    "FreshnessSeconds": "Average",
+    "SlateMilliseconds": "Average",
+    "DegradedSlates": "Sum",
+    "UnknownItems": "Sum",
+    "MessagesWaiting": "Sum",
+    "LettersSent": "Sum",
+    "ItemsEmbedded": "Sum",
+    "EmbedSeconds": "Average",
+    "RowsAccepted": "Sum",
+    "RowsRejected": "Sum",
+}
+"""What the functions themselves measure (`signals.measure`), and how it is drawn."""
 
 
 class Operations(Stack):
     """`topic`; alarms; the dashboard."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        config: Config,
-        ingest: Ingest,
-        events_: Events,
-        recommend: Recommend,
-        **stack: Any,
-    ) -> None:
+    def __init__(self, scope: Construct, config: Config, **stack: Any) -> None:
+        """What is watched is known by name, so that this stack stands in nobody's way."""
         super().__init__(scope, f"Windowshop-{config.name}-Operations", **stack)
         self._config = config
-        self._queues = {
-            "events": events_.events,
-            "catalogue": ingest.catalogue,
-            "embed": ingest.embed,
-            **({"embed-bulk": ingest.bulk} if ingest.bulk else {}),
-        }
-        self._functions = {
-            "recommend": recommend.function,
-            "events": events_.function,
-            "ingest": ingest.ingest,
-            "worker": ingest.worker,
-        }
+        self._lanes = [
+            "events",
+            "catalogue",
+            "embed",
+            *(["embed-bulk"] if config.bulk.workers != "none" else []),
+        ]
         self._untold = self._letters()
         self.topic = self._topic()
         if config.operations.alarms:
@@ -120,18 +110,18 @@ class Operations(Stack):
 
     def _alarms(self) -> None:
         operations = self._config.operations
-        for name, queue in self._queues.items():
+        for lane in self._lanes:
             self._alarm(
-                f"{name}-waiting",
-                f"A message of {name} waits for too long: is Qdrant away, or does a function fail?",
-                _age(queue),
+                f"{lane}-waiting",
+                f"A message of {lane} waits for too long: is Qdrant away, or does a function fail?",
+                self._queue(lane, "ApproximateAgeOfOldestMessage"),
                 operations.waiting_s,
                 periods=2,
             )
             self._alarm(
-                f"{name}-letters",
-                f"A message of {name} could not take effect: windowshop dead-letters list",
-                _letters(queue, cloudwatch.Stats.MAXIMUM),
+                f"{lane}-letters",
+                f"A message of {lane} could not take effect: windowshop dead-letters list",
+                self._queue(f"{lane}-letters", "ApproximateNumberOfMessagesVisible"),
                 0,
             )
         # What fails in the others comes again, and is a message that waits or a letter.
@@ -139,16 +129,14 @@ class Operations(Stack):
             self._alarm(
                 f"{name}-errors",
                 f"The function {name} fails: its log says why",
-                self._functions[name].function.metric_errors(period=MINUTES),
+                self._function(name, "Errors"),
                 0,
                 periods=2,
             )
         self._alarm(
             "slow",
             "One request in a hundred takes too long",
-            self._functions["recommend"].function.metric_duration(
-                period=MINUTES, statistic=cloudwatch.Stats.percentile(99)
-            ),
+            self._function("recommend", "Duration", "p99"),
             operations.p99_ms,
             periods=3,
         )
@@ -184,7 +172,7 @@ class Operations(Stack):
             self.format_arn(
                 service="batch", resource="job-queue", resource_name=self._config.called(name)
             )
-            for name in ("bulk", "bulk-cpu")
+            for name in BATCH_QUEUES
         ]
         events.Rule(
             self,
@@ -207,6 +195,25 @@ class Operations(Stack):
             ],
         )
 
+    def _queue(self, name: str, metric: str) -> cloudwatch.Metric:
+        fifo = ".fifo" if name.startswith("events") else ""
+        return cloudwatch.Metric(
+            namespace="AWS/SQS",
+            metric_name=metric,
+            dimensions_map={"QueueName": f"{self._config.called(name)}{fifo}"},
+            period=MINUTES,
+            statistic="Maximum",
+        )
+
+    def _function(self, name: str, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/Lambda",
+            metric_name=metric,
+            dimensions_map={"FunctionName": self._config.called(name)},
+            period=MINUTES,
+            statistic=statistic,
+        )
+
     def _dashboard(self) -> None:
         namespace = f"windowshop/{self._config.name}"
         dashboard = cloudwatch.Dashboard(
@@ -216,62 +223,53 @@ class Operations(Stack):
             _graph(
                 "Calls and errors",
                 (
-                    metric
-                    for function in self._functions.values()
-                    for metric in (
-                        function.function.metric_invocations(period=MINUTES),
-                        function.function.metric_errors(period=MINUTES),
-                    )
+                    self._function(name, metric).with_(label=f"{name}: {metric.lower()}")
+                    for name in FUNCTIONS
+                    for metric in ("Invocations", "Errors")
                 ),
             ),
             _graph(
                 "Duration of recommend, ms",
-                [
-                    self._functions["recommend"].function.metric_duration(
-                        period=MINUTES, statistic=statistic
-                    )
-                    for statistic in ("p50", "p99")
-                ],
+                (
+                    self._function("recommend", "Duration", share).with_(label=share)
+                    for share in ("p50", "p99")
+                ),
             ),
         )
         dashboard.add_widgets(
-            _graph("Age of the oldest message, s", [_age(one) for one in self._queues.values()]),
+            _graph(
+                "Age of the oldest message, s",
+                (
+                    self._queue(lane, "ApproximateAgeOfOldestMessage").with_(label=lane)
+                    for lane in self._lanes
+                ),
+            ),
             _graph(
                 "Letters",
-                [_letters(one, cloudwatch.Stats.MAXIMUM) for one in self._queues.values()],
+                (
+                    self._queue(f"{lane}-letters", "ApproximateNumberOfMessagesVisible").with_(
+                        label=lane
+                    )
+                    for lane in self._lanes
+                ),
             ),
         )
         dashboard.add_widgets(
             _graph(
                 "What the shop measures",
-                [
+                (
                     cloudwatch.MathExpression(
                         expression=f'SEARCH(\'Namespace="{namespace}" MetricName="{name}"\', '
-                        f"'{'Sum' if name not in _MEANT else 'Average'}', 300)",
+                        f"'{how}', 300)",
                         label=name,
                         using_metrics={},
                         period=MINUTES,
                     )
-                    for name in OWN_METRICS
-                ],
+                    for name, how in OWN_METRICS.items()
+                ),
                 width=24,
-            ),
+            )
         )
-
-
-_MEANT = ("FreshnessSeconds", "SlateMilliseconds")
-
-
-def _age(queue: Queue) -> cloudwatch.Metric:
-    return queue.queue.metric_approximate_age_of_oldest_message(
-        period=MINUTES, statistic=cloudwatch.Stats.MAXIMUM
-    )
-
-
-def _letters(queue: Queue, statistic: str) -> cloudwatch.Metric:
-    return queue.letters.metric_approximate_number_of_messages_visible(
-        period=MINUTES, statistic=statistic
-    )
 
 
 def _graph(

@@ -10,7 +10,7 @@ points by id, which local mode would answer by looking at every point.
 import itertools
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,10 @@ class Memory:
 
     # --- points -----------------------------------------------------------------------------------
 
-    def update(self, name: str, operations: Sequence[Any]) -> list[m.UpdateResult]:
+    def update(
+        self, name: str, operations: Sequence[Any]
+    ) -> Generator[None, None, list[m.UpdateResult]]:
+        """Applies an operation at each step; between them others may be answered."""
         collection = self._collection(name)
         for operation in operations:
             for where in _conditions(operation):
@@ -113,10 +116,13 @@ class Memory:
             if by_id is not None:
                 self._local.batch_update_points(name, [by_id])
                 self._masks[name].wrote(_touched(by_id))
+            yield
         return [_completed() for _ in operations]
 
     def delete(self, name: str, selector: Any) -> m.UpdateResult:
-        return self.update(name, [m.DeleteOperation(delete=selector)])[0]
+        for _ in self.update(name, [m.DeleteOperation(delete=selector)]):
+            pass
+        return _completed()
 
     def retrieve(self, name: str, asked: m.PointRequest) -> list[m.Record]:
         self._collection(name)

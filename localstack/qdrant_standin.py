@@ -20,9 +20,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,7 @@ class Server:
                 return refusal
             body = await request.body()
             try:
-                return _answered(answer(self._memory, request, body))
+                return _answered(await _whole(answer(self._memory, request, body)))
             except Refused as error:
                 return _refused(error.status, error.text)
             except ValidationError as error:
@@ -198,6 +199,18 @@ class Server:
         if self._key is not None and given != self._key and request.url.path not in OPEN:
             return _refused(401, "Must provide an API key or an Authorization bearer token")
         return None
+
+
+async def _whole(result: Any) -> Any:
+    """What an answer that comes in steps amounts to; others are answered between them."""
+    if not isinstance(result, Generator):
+        return result
+    while True:
+        try:
+            next(result)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep(0)
 
 
 def _answered(result: Any) -> Response:
@@ -227,11 +240,7 @@ class Standin:
         """End it; its data is in its folder."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        _ended(self.process)
 
     def start_again(self) -> None:
         """At the same address and with its data, after `stop`."""
@@ -259,13 +268,14 @@ def start(port: int | None = None, folder: Path | None = None, key: str | None =
     folder = folder or Path(tempfile.mkdtemp(prefix="windowshop-qdrant-"))
     folder.mkdir(parents=True, exist_ok=True)
     said = folder / "standin.log"
-    options = ["--port", str(port), "--folder", str(folder), *(["--api-key", key] if key else [])]
+    options = ["--port", str(port), "--folder", str(folder), "--with-parent"]
+    options += ["--api-key", key] if key else []
     with said.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "localstack.qdrant_standin", *options],
             cwd=ROOT,
             env={**os.environ, "PYTHONWARNINGS": "default"},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -280,8 +290,28 @@ def start(port: int | None = None, folder: Path | None = None, key: str | None =
         time.sleep(0.05)
     words = said.read_text("utf-8", "replace")[-2000:]
     process.kill()
-    process.wait()
+    _ended(process)
     raise RuntimeError(f"the stand-in for Qdrant did not start on port {port}:\n{words}")
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _end_with_parent() -> None:
+    """End politely when whoever holds the other end of our standard input is gone."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -301,9 +331,15 @@ def main() -> None:
     options.add_argument("--port", type=int, default=6333)
     options.add_argument("--api-key", help="demand this key of every caller")
     options.add_argument("--folder", type=Path, help="keep the data here over a restart")
+    options.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="windowshop-snapshots-") as elsewhere:
-        memory = Memory(Path(chosen.folder or elsewhere) / "snapshots")
+    if chosen.with_parent:
+        _end_with_parent()
+    with contextlib.ExitStack() as left:
+        folder = chosen.folder or left.enter_context(
+            tempfile.TemporaryDirectory(prefix="windowshop-snapshots-")
+        )
+        memory = Memory(Path(folder) / "snapshots")
         if chosen.folder is not None:
             memory.load(chosen.folder)
         # The server passes on the signal that ended it; there is something left to do.

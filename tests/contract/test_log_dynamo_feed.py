@@ -10,7 +10,8 @@ def test_what_is_young_is_replayed_later(open_log):
     store, wall = next(stores), Wall()
     log = open_log(wall=wall, settle_ms=10_000)
     first = log.append(store, rows(2, store=store), NOW).seq
-    assert list(log.replay_since(store, 0)) == list(log.replay_since(store, first - 1)) == []
+    assert not replayed(log, store)
+    assert list(log.replay_since(store, first - 1)) == []
     assert log.newest(store) == NOW + 1
     wall.ms += 10_000
     assert sum(replayed(log, store).values()) == 2
@@ -50,6 +51,17 @@ def test_a_shop_at_rest_does_not_read_all_its_events_again(dynamodb, open_log):
             assert len(part.events) == 0
             seq = part.seq
     assert log.newest(store) == NOW + 1
+
+
+def test_a_store_without_events_on_items_has_the_table_read_for_it_once(dynamodb, open_log):
+    store, wall = next(stores), Wall()
+    log = open_log(wall=wall)
+    log.put_field(store, "colour", "keyword")
+    (part,) = log.replay_since(store, 0)
+    assert (len(part.events), len(part.users)) == (0, 0)
+    wall.ms += 60_000
+    never = Client(dynamodb, 1, lambda real, operation, asked: pytest.fail("it did"), {"scan"})
+    assert list(open_log(never, wall=wall).replay_since(store, part.seq)) == []
 
 
 def test_the_newest_time_outlives_the_entries_of_the_feed(dynamodb, table, open_log):

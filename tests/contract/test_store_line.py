@@ -10,15 +10,17 @@ import httpx
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_client import models as m
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from localstack import qdrant_standin
 from windowshop.errors import InvalidInput, Misconfigured, NotReady, Unavailable
 from windowshop.filters import AnyOf
 from windowshop.records import user_key
-from windowshop.store import StoredUser
+from windowshop.store import Sparse, StoredUser
 from windowshop.store.server import Patience, Place, ServerStore
 from windowshop.store.server import items as server_items
+from windowshop.store.server.collection import Collection
 from windowshop.store.server.operations import BYTES_A_NUMBER, MAX_BYTES, by_size
 
 SHOP = "shop"
@@ -142,7 +144,7 @@ def test_while_one_asks_again_the_others_do_not_wait(connect):
 
 def test_a_store_whose_server_was_away_at_first_opens_later(connect, qdrant):
     store = connect()
-    qdrant.away(0.4)
+    qdrant.away(1.5)
     with pytest.raises(Unavailable, match="503"):
         store.count(SHOP)
     end = time.monotonic() + 10
@@ -341,6 +343,27 @@ def test_a_writer_that_always_loses_says_so(connect, meanwhile):
     meanwhile(lambda: other.put_items(SHOP, {1: item("a", price=float(next(prices)))}), times=9)
     with pytest.raises(NotReady, match="others"):
         store.put_vectors(SHOP, [1], VECTOR[:1], ["t-a"], 7)
+
+
+def test_what_an_older_server_keeps_of_a_user_is_taken_away(connect, client, monkeypatch):
+    """There, a point that was indexed keeps the vectors that a write does not bring."""
+    store = connect()
+    key, history = user_key(SHOP, "u:1"), Sparse(np.array([3], np.uint32), np.ones(1, np.float32))
+    store.put_users(SHOP, [StoredUser(key, 0, {"tail": "t"}, VECTOR[0], history)])
+    made = Collection.written
+
+    def written(self, ids, write):
+        vector = {"history": m.SparseVector(indices=[3], values=[1.0]), "taste": [1, 0, 0, 0]}
+        points = m.UpdateVectors(points=[m.PointVectors(id=key, vector=vector)])
+        client.batch_update_points(self.name, [m.UpdateVectorsOperation(update_vectors=points)])
+        return made(self, ids, write)
+
+    monkeypatch.setattr(Collection, "written", written)
+    assert store.put_users(SHOP, [StoredUser(key, 1, {"tail": "t"}, VECTOR[1])]) == []
+    held = store.users(SHOP, [key], vectors=True)[key]
+    assert (held.version, held.history) == (2, None)
+    assert held.taste is not None
+    assert store.neighbours(SHOP, history, 9) == []
 
 
 # --- the line itself ---------------------------------------------------------------------------------

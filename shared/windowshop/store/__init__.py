@@ -64,7 +64,9 @@ class Neighbour(NamedTuple):
 
 
 class Store(Protocol):
-    """Every method raises Unavailable when Qdrant cannot be reached or fails."""
+    """Every method raises Unavailable when Qdrant cannot be reached or fails, and a write of items
+    NotReady when others keep writing the same ones.
+    """
 
     @property
     def model(self) -> str:

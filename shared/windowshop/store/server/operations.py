@@ -68,6 +68,11 @@ def embedded_item(
 
 
 def user_point(tenant: str, user: StoredUser, write: str) -> m.PointStruct:
+    payload = user_payload(tenant, user) | {WRITE: write}
+    return m.PointStruct(id=user.key, vector=vectors_of(user), payload=payload)
+
+
+def vectors_of(user: StoredUser) -> dict[str, Any]:
     vectors: dict[str, Any] = {}
     if user.taste is not None:
         vectors[TASTE] = user.taste.tolist()
@@ -75,8 +80,7 @@ def user_point(tenant: str, user: StoredUser, write: str) -> m.PointStruct:
         vectors[HISTORY] = m.SparseVector(
             indices=user.history.indices.tolist(), values=user.history.values.tolist()
         )
-    payload = user_payload(tenant, user) | {WRITE: write}
-    return m.PointStruct(id=user.key, vector=vectors, payload=payload)
+    return vectors
 
 
 def insert(points: Sequence[m.PointStruct]) -> m.UpdateOperation:

@@ -10,7 +10,7 @@ from windowshop.store import Neighbour, Sparse, StoredUser
 from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user
 from windowshop.store.server.collection import Collection, new_write
 from windowshop.store.server.filters import among, equals, of_store
-from windowshop.store.server.operations import insert, replace, user_point, wanted
+from windowshop.store.server.operations import insert, replace, user_point, vectors_of, wanted
 
 A_CALL = 200
 """Users in one request: a large profile is 40 kB, and a server takes 32 MB."""
@@ -41,6 +41,7 @@ class Users:
             first = {user.key: user for user in reversed(part)}
             self._points.update(_writes(tenant, list(first.values()), write))
             done = {str(key) for key in self._points.written(list(first), write)}
+            self._points.update(_removals(tenant, [first[key] for key in done]))
             lost += [u.key for u in part if u.key not in done or first[u.key] is not u]
         return lost
 
@@ -82,6 +83,26 @@ def _writes(tenant: str, users: Sequence[StoredUser], write: str) -> list[m.Upda
     return [
         replace(some, of_store(tenant, equals("version", version))) if version else insert(some)
         for version, some in points.items()
+    ]
+
+
+def _removals(tenant: str, written: Sequence[StoredUser]) -> list[m.UpdateOperation]:
+    """Take away vectors that a write did not bring: older servers keep those of a point that they
+    have indexed already.
+    """
+    bare: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    for user in written:
+        names = tuple(sorted({TASTE, HISTORY} - vectors_of(user).keys()))
+        if user.version and names:
+            bare.setdefault((user.version, names), []).append(user.key)
+    return [
+        m.DeleteVectorsOperation(
+            delete_vectors=m.DeleteVectors(
+                vector=list(names),
+                filter=of_store(tenant, among(list(keys)), equals("version", version + 1)),
+            )
+        )
+        for (version, names), keys in bare.items()
     ]
 
 
