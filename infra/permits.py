@@ -49,8 +49,11 @@ def items(rights: Rights, config: Config, state: State) -> None:
 
 
 def files(rights: Rights, state: State) -> None:
-    """Read uploads, each version of them; write chunks and reports."""
+    """Read uploads, each version of them, and what others say that theirs name (it lies with the
+    chunks); write chunks and reports.
+    """
     rights.may("s3:GetObject", "s3:GetObjectVersion", on=[state.objects(WATCHED)], because=_OBJECTS)
+    rights.may("s3:GetObject", on=[state.objects("chunks/")], because=_OBJECTS)
     rights.may(
         "s3:PutObject", on=[state.objects("chunks/"), state.objects("reports/")], because=_OBJECTS
     )

@@ -19,7 +19,12 @@ from infra.nag import acknowledge
 from infra.network import Network
 from infra.state import State
 
-ROUTES = ("POST /v1/recommendations", "POST /v1/recommendations/batch", "POST /v1/events")
+ROUTES = (
+    "POST /v1/recommendations",
+    "POST /v1/recommendations/batch",
+    "POST /v1/events",
+    "OPTIONS /v1/{proxy+}",  # what browsers ask before a page's first call of each
+)
 """Each is let through at the API's rate; what else there is, all together, at a tenth of it."""
 
 

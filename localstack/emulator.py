@@ -26,6 +26,7 @@ PINS = ROOT / "requirements" / "emulator.txt"
 HOME = ROOT / ".venv" / "emulator"
 REGION = "eu-central-1"
 START_S = 30.0
+END_S = 2.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 """Any will do: an emulator has no accounts to protect."""
 _OURS = ("AWS_", "LAMBDA_", "MINISTACK_", "PYTHON", "QDRANT_", "WINDOWSHOP_")
@@ -81,7 +82,7 @@ class Emulator:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, 15)
         try:
-            self.process.wait(10)
+            self.process.wait(END_S)  # it has nothing to save
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, 9)
             self.process.wait()

@@ -16,6 +16,26 @@ settings.register_profile(
 settings.load_profile("windowshop")
 
 
+def pytest_addoption(parser):
+    """Here, since only the outermost conftest is read before the command line."""
+    group = parser.getgroup("journeys", "tests/e2e/test_journeys.py")
+    group.addoption(
+        "--world",
+        choices=("embedded", "emulated", "deployed"),
+        default="emulated",
+        help="what the journeys go through",
+    )
+    group.addoption(
+        "--deployment", default="local", help="the deployment in AWS, for --world deployed"
+    )
+    group.addoption("--base-url", help="the API's address, if it is not the stack's own")
+    group.addoption(
+        "--record-calls",
+        action="store_true",
+        help="write the calls of AWS that functions made into tests/infra/calls.json",
+    )
+
+
 @pytest.fixture(scope="session")
 def emulator():
     """A running AWS emulator: `.url`, `.variables`. Tests name their own tables, queues, buckets."""

@@ -14,15 +14,20 @@ _aws = open_aws()
 configure(_aws.shop_settings.log_level)
 
 
+_shop = _aws.open_shop()
+
+
 @cache
 def _counting() -> Shop:
-    """The shop that counts what was logged: one process at a time, when the scheduler says so."""
-    return _aws.open_shop(counting=True)
+    """The shop that counts what was logged: one process at a time, when the scheduler says so. One
+    model and one line to Qdrant are enough for both.
+    """
+    return _aws.open_shop(counting=True, encoder=_shop.world.encoder, store=_shop.world.store)
 
 
 handler = _aws.signals.reporting(
     build(
-        _aws.open_shop(),
+        _shop,
         Deliveries(
             _aws.queue("events_queue"), _aws.queue("events_letters"), _aws.signals, fifo=True
         ),

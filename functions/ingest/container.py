@@ -56,7 +56,8 @@ def main(args: Sequence[str]) -> int:
 
 
 def _drain(aws: Aws, stop: threading.Event) -> int:
-    post = Post(aws.queue("embed_bulk_queue"), aws.queue("embed_bulk_letters"))
+    queue, letters = aws.queue("embed_bulk_queue"), aws.queue("embed_bulk_letters")
+    post = Post(queue, letters, aws.settings.hold_s)
     work(post, aws.open_shop(), aws.blobs, stop)
     return 0
 

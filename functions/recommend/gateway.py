@@ -1,6 +1,7 @@
 """API Gateway's events (HTTP API, payload 2.0) into an ASGI application, and its answers back."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.types import ASGI
 
 from windowshop.api.problems import MEDIA_TYPE, answer
+from windowshop.errors import TooLarge
 from windowshop.logs import log
 from windowshop.records import new_id
 
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 
+LARGEST = 6_291_556
+"""Bytes that Lambda takes from a function for one answer."""
 _NO_WORD = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -41,6 +45,11 @@ class Gateway:
             return _failed(error, request_id)
         if answered["statusCode"] == 500 and answered["headers"]["content-type"] != MEDIA_TYPE:
             return _failed(RuntimeError("the application broke off"), request_id)
+        if _size(answered) > LARGEST:
+            return _failed(
+                TooLarge("the answer has more than 6 MB: ask for fewer at a time, or fewer fields"),
+                request_id,
+            )
         return answered
 
     def close(self) -> None:
@@ -73,6 +82,13 @@ def _prepared(event: Event, request_id: str) -> dict[str, Any]:
 
 def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _size(answered: Answer) -> int:
+    """Bytes of an answer as Lambda counts them; 0 for one that is small for sure."""
+    if len(answered["body"]) < LARGEST // 8:  # a character takes 6 bytes at most, escaped
+        return 0
+    return len(json.dumps(answered, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _failed(error: Exception, request_id: str) -> Answer:

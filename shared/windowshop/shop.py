@@ -146,12 +146,15 @@ class Shop:
         }
 
     def maintain(self) -> list[str]:
-        """What a quiet moment is good for: indexes, retention, and all that `refresh` does."""
+        """What a quiet moment is good for: indexes, retention, profiles that a crash left behind,
+        and all that `refresh` does.
+        """
         done = self.world.store.maintain()
         for name in self.world.log.stores():
             done += self._expire(name)
             if self.world.tenant(name).stale:
                 self.world.recount(name)
+        folding.fold_waiting(self.world)
         self.refresh()
         return done
 
@@ -187,7 +190,11 @@ class Shop:
         half_life = float(self.world.blend["popular_half_life"])
         keys, _ = state.popularity.top(FALLBACK_ITEMS, half_life, self.world.now(state))
         cards = self.world.cards(state, keys.tolist())
-        self.world.keep_fallback(state, [cards[key] for key in keys.tolist() if key in cards])
+        kept = {key: cards[key] for key in keys.tolist() if key in cards}
+        if len(kept) < FALLBACK_ITEMS:  # a young store has little that is popular
+            for key, card in self.world.store.scan(tenant, None, FALLBACK_ITEMS)[0]:
+                kept.setdefault(key, card)
+        self.world.keep_fallback(state, list(kept.values())[:FALLBACK_ITEMS])
 
     def close(self) -> None:
         """Save what is worth saving and let go of files."""

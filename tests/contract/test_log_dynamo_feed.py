@@ -3,7 +3,15 @@
 import pytest
 
 from tests.contract.events import NOW, row, rows
-from tests.contract.interrupted import Client, Wall, every_death, exported, replayed, stores
+from tests.contract.interrupted import (
+    READS,
+    Client,
+    Wall,
+    every_death,
+    exported,
+    replayed,
+    stores,
+)
 
 
 def test_what_is_young_is_replayed_later(open_log):
@@ -62,6 +70,15 @@ def test_a_store_without_events_on_items_has_the_table_read_for_it_once(dynamodb
     wall.ms += 60_000
     never = Client(dynamodb, 1, lambda real, operation, asked: pytest.fail("it did"), {"scan"})
     assert list(open_log(never, wall=wall).replay_since(store, part.seq)) == []
+
+
+def test_looking_for_what_came_costs_a_shop_at_rest_one_query_a_shard(dynamodb, open_log):
+    store, wall = next(stores), Wall()
+    log = open_log(wall=wall)
+    seq = log.append(store, rows(2, store=store), NOW).seq
+    reading = Client(dynamodb, 99, lambda real, operation, asked: None, READS)
+    assert list(open_log(reading, wall=wall).replay_since(store, seq)) == []
+    assert reading.calls == 1
 
 
 def test_the_newest_time_outlives_the_entries_of_the_feed(dynamodb, table, open_log):

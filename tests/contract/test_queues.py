@@ -5,6 +5,7 @@ import time
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from tests.contract.sqs import VISIBLE_S, Time, sqs_queue
 from windowshop.aws.clients import Clients
@@ -306,6 +307,31 @@ def test_a_queue_that_is_not_there_is_a_matter_of_the_deployment(aws):
     ):
         with pytest.raises(Misconfigured, match="missing"):
             use()
+
+
+class Failing:
+    """SQS that takes some of a batch, and is away when the others are sent again."""
+
+    def __init__(self, taken):
+        self.taken, self.calls = taken, 0
+
+    def send_message_batch(self, QueueUrl, Entries):  # noqa: N803 -- as boto3 names them
+        self.calls += 1
+        if self.calls > 1:
+            raise ReadTimeoutError(endpoint_url=QueueUrl)
+        failed = {"Code": "InternalError", "SenderFault": False}
+        return {"Failed": [{"Id": e["Id"], **failed} for e in Entries[self.taken :]]}
+
+
+def test_who_is_told_that_none_was_taken_may_send_all_again():
+    """Events without an id would count twice."""
+    client = Failing(taken=1)
+    queue = SqsQueue(lambda: client, "http://127.0.0.1:9/000000000000/q")
+    [(index, _), (other, _)] = queue.send([Outgoing({"n": n}) for n in range(3)])
+    assert (index, other) == (1, 2)
+    client = Failing(taken=0)
+    with pytest.raises(Unavailable):
+        queue.send([Outgoing({"n": n}) for n in range(3)])
 
 
 def test_an_address_where_nobody_answers_is_unavailable(aws, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra import node
-from infra.config import load
+from infra.config import Config, load
 
 
 class Deployment:
@@ -44,23 +44,43 @@ class Deployment:
         }
 
 
-def synthesized(name, folder):
+def synthesized(config, folder):
     node.install()
     from infra.app import build
 
-    return Deployment(load(name), build(load(name), folder, stage=False).synth())
+    return Deployment(config, build(config, folder, stage=False).synth())
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory):
     """All defaults."""
-    return synthesized("shop", tmp_path_factory.mktemp("shop"))
+    return synthesized(load("shop"), tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory):
     """Every part there is: bulk lane, Qdrant of one's own, edge, traces."""
-    return synthesized("everything", tmp_path_factory.mktemp("everything"))
+    return synthesized(load("everything"), tmp_path_factory.mktemp("everything"))
+
+
+@pytest.fixture(scope="session")
+def otherwise(tmp_path_factory):
+    """Every switch the other way."""
+    config = Config.model_validate(
+        {
+            "name": "otherwise",
+            "architecture": "x86-64",
+            "data": {"removal": "destroy", "retention_days": 400},
+            "weights": {"view": 0.5},
+            "api": {"snapstart": False, "reserved": 50},
+            "bulk": {"workers": "batch", "gpu_vcpus": 0},
+            "qdrant": {"host": "own", "image": "ami-0123456789abcdef0", "running": False},
+            "network": {"endpoints": ["sqs", "ssm", "events", "batch"], "zones": 3},
+            "edge": {"api": "abcdefghij.execute-api.eu-central-1.amazonaws.com"},
+            "operations": {"alarms": False, "log_days": 7},
+        }
+    )
+    return synthesized(config, tmp_path_factory.mktemp("otherwise"))
 
 
 @pytest.fixture(params=["shop", "everything"])

@@ -91,6 +91,7 @@ def test_what_a_rule_or_schedule_could_not_deliver_is_a_letter(deployment):
     assert {schedule["Properties"]["Target"]["Input"] for schedule in schedules} >= {
         '{"task": "refresh"}',
         '{"task": "maintain"}',
+        '{"task": "reconcile"}',
     }
     for schedule in schedules:
         assert schedule["Properties"]["Target"]["DeadLetterConfig"]["Arn"]
@@ -228,6 +229,8 @@ def test_the_gateway_throttles_every_route(deployment):
     }
     settings = stage["Properties"]["RouteSettings"]
     assert routes - settings.keys() == {"$default"}
+    # A page whose preflight is turned away cannot call at all.
+    assert settings["OPTIONS /v1/{proxy+}"] == settings["POST /v1/events"]
     rest = stage["Properties"]["DefaultRouteSettings"]
     for limits in [*settings.values(), rest]:
         assert limits["ThrottlingRateLimit"] >= 1
@@ -283,6 +286,18 @@ def test_a_role_names_every_part_but_where_aws_lets_none_be_named(deployment):
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
     }
+
+
+def test_who_reads_uploads_reads_what_other_uploads_name(deployment):
+    """`uploads.precedence` keeps it among the chunks, which two uploads at once read."""
+    reading = {"catalog/": set(), "chunks/": set()}
+    for where, statement in statements(deployment):
+        if "s3:GetObject" in listed(statement["Action"]):
+            for prefix, roles in reading.items():
+                if any(prefix in flat(one) for one in listed(statement["Resource"])):
+                    roles.add(where)
+    assert reading["catalog/"]
+    assert reading["catalog/"] < reading["chunks/"]
 
 
 def test_each_function_has_a_role_of_its_own(deployment):
@@ -451,10 +466,11 @@ def test_the_jobs_of_the_bulk_lane(everything):
             one["Type"]: one["Value"] for one in job["ContainerProperties"]["ResourceRequirements"]
         }
         assert needs == {"VCPU": str(VCPUS), "MEMORY": str(MEMORY_MIB)}
-        assert job["RetryStrategy"]["EvaluateOnExit"][0] == {
-            "Action": "RETRY",
-            "OnStatusReason": "Host EC2*",
-        }
+        assert job["RetryStrategy"]["EvaluateOnExit"] == [
+            {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
+            {"Action": "RETRY", "OnExitCode": "1"},
+            {"Action": "EXIT", "OnReason": "*"},
+        ]
 
 
 def test_traces_are_of_one_call_in_a_hundred(everything):
@@ -498,6 +514,20 @@ def test_the_alarms_tell_somebody_and_their_price_is_known(shop, everything):
         assert len(alarms) == price
 
 
+def test_what_is_watched_is_there(everything):
+    """Operations names queues and functions itself: the names must be theirs."""
+    names = {
+        queue["Properties"]["QueueName"]
+        for queue in everything.resources("AWS::SQS::Queue").values()
+    }
+    names |= {function["FunctionName"] for function in everything.functions().values()}
+    for alarm in everything.resources("AWS::CloudWatch::Alarm").values():
+        (dimension,) = alarm["Properties"]["Dimensions"]
+        assert dimension["Value"] in names
+    text = everything.files["Operations"].read_text("utf-8")
+    assert "Fn::ImportValue" not in text
+
+
 def test_a_failed_job_of_the_bulk_lane_tells_somebody(everything):
     patterns = [
         rule["Properties"]["EventPattern"]
@@ -514,5 +544,29 @@ def test_everything_is_tagged(deployment):
             assert tags["windowshop"] == deployment.config.name
 
 
-def test_cfn_lint_finds_nothing(shop, everything):
-    assert lint([*shop.files.values(), *everything.files.values()]) == ""
+def test_every_switch_has_two_sides(otherwise):
+    functions = otherwise.functions()
+    assert {function["Architectures"][0] for function in functions.values()} == {"x86_64"}
+    assert "SnapStart" not in functions["recommend"]
+    assert functions["recommend"]["ReservedConcurrentExecutions"] == 50
+    variables = functions["events"]["Environment"]["Variables"]
+    assert variables["WINDOWSHOP_RETENTION_DAYS"] == "400"
+    assert json.loads(variables["WINDOWSHOP_WEIGHTS"]) == {"view": 0.5}
+    assert "AWS_USE_DUALSTACK_ENDPOINT" not in variables
+    assert otherwise.protected == set()
+    for bucket in otherwise.resources("AWS::S3::Bucket", "State").values():
+        assert bucket["DeletionPolicy"] == "Delete"
+    # The disk stays while its machine is away, and the processor is there without a GPU.
+    assert otherwise.resources("AWS::EC2::Instance") == {}
+    assert len(otherwise.resources("AWS::EC2::Volume")) == 1
+    assert len(otherwise.resources("AWS::Batch::ComputeEnvironment")) == 1
+    endpoints = otherwise.resources("AWS::EC2::VPCEndpoint").values()
+    kinds = [endpoint["Properties"]["VpcEndpointType"] for endpoint in endpoints]
+    assert sorted(kinds) == ["Gateway"] * 2 + ["Interface"] * 4
+    assert len(otherwise.resources("AWS::EC2::Subnet")) == 6
+    assert otherwise.resources("AWS::CloudWatch::Alarm") == {}
+
+
+def test_cfn_lint_finds_nothing(shop, everything, otherwise):
+    deployments = (shop, everything, otherwise)
+    assert lint([file for one in deployments for file in one.files.values()]) == ""

@@ -22,8 +22,10 @@ from windowshop.world import World
 
 LANES = 4
 """Calls to SQS at once for one request; each takes 10 messages."""
-FRAME = 256
-"""Bytes of a message around its events, and some to spare."""
+FRAME = 6_000
+"""Bytes of a message around its events, and of what a dead letter of all of it says beside them: a
+letter that the queue refused would be delivered again and again, and hold up its user.
+"""
 
 
 class _Part(NamedTuple):

@@ -65,12 +65,20 @@ class SqsQueue:
         return sorted(refused)
 
     def _send(self, batch: Sequence[_Ready]) -> list[tuple[int, str]]:
-        """Those that SQS did not take; a fault of its own is tried once more."""
-        left, refused = {str(index): entry for index, entry, _ in batch}, []
+        """Those that SQS did not take; a fault of its own is tried once more. Raises Unavailable
+        where it took none.
+        """
+        left = {str(index): entry for index, entry, _ in batch}
+        refused: list[tuple[int, str]] = []
         for final in (False, True):
             entries = [{"Id": key, **entry} for key, entry in left.items()]
-            with translated():
-                answer = self._client().send_message_batch(QueueUrl=self.url, Entries=entries)
+            try:
+                with translated():
+                    answer = self._client().send_message_batch(QueueUrl=self.url, Entries=entries)
+            except Unavailable as error:
+                if len(left) + len(refused) == len(batch):
+                    raise
+                return [*refused, *((int(key), error.detail) for key in left)]
             again = {}
             for failed in answer.get("Failed", ()):
                 if failed.get("SenderFault") or final:

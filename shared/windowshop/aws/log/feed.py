@@ -162,10 +162,14 @@ class Feed:
         """
         settled = self._wall() - self._settle
         if seq > self._wall() - KNOWN_MS:
-            yield from _parts(self._since(store, seq, settled))
+            came = settled - seq > DAY_MS
+            for part in _parts(self._since(store, seq, settled)):
+                yield part
+                came = True
             if settled - seq > DAY_MS:  # or a shop at rest would one day read all events again
                 yield Replayed(np.empty(0, EVENT), np.empty(0, np.uint64), settled)
-            self.newest(store)  # keeps it, before the entries go
+            if came:
+                self.newest(store)  # keeps it, before the entries go
         else:
             yield from self._from_events(store, max(seq, 0), settled)
 
@@ -204,8 +208,9 @@ class Feed:
                 yield _replayed(held, after)  # in no order: only the last part says how far it came
                 held = []
             held.append(item)
-        if held:
-            yield _replayed(held, max(until, after))
+        # Also where there is nothing: or a store without events on items would have the whole
+        # table read for it every minute.
+        yield _replayed(held, max(until, after))
 
 
 def _parts(entries: Iterable[Item]) -> Iterator[Replayed]:
