@@ -169,7 +169,7 @@ class Embedding(Stack):
     def _embed(self, config: Config, state: State, bulk: Queue) -> None:
         rights = Rights(self, "ecs-tasks", name="embed")
         permits.chunks(rights, state)
-        permits.items(rights, config, state)
+        permits.items(rights, config, state, uploads=False)
         permits.drain(rights, bulk)
         self._job(
             config,
@@ -187,7 +187,7 @@ class Embedding(Stack):
     def _ingest(self, config: Config, state: State, small: Queue, bulk: Queue) -> None:
         rights = Rights(self, "ecs-tasks", name="ingest")
         permits.files(rights, state)
-        permits.items(rights, config, state)
+        permits.items(rights, config, state, uploads=True)
         permits.jobs(rights, config)
         rights.may(
             "sqs:SendMessage",

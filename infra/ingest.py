@@ -107,7 +107,7 @@ class Ingest(Stack):
             description="Reads uploaded catalogues and hands their texts to the embedding",
         )
         permits.files(function.rights, state)
-        permits.items(function.rights, config, state)
+        permits.items(function.rights, config, state, uploads=True)
         lanes = [self.embed, *([self.bulk] if self.bulk else [])]
         function.rights.may(
             "sqs:SendMessage", "sqs:GetQueueAttributes", on=[one.queue.queue_arn for one in lanes]
@@ -142,7 +142,7 @@ class Ingest(Stack):
             description="Embeds the items of small uploads and of calls",
         )
         permits.chunks(function.rights, state)
-        permits.items(function.rights, config, state)
+        permits.items(function.rights, config, state, uploads=False)
         function.rights.may("sqs:SendMessage", on=[self.embed.letters.queue_arn])
         function.fed_by(self.embed.queue, batch=1, concurrency=config.worker.concurrency)
         return function

@@ -36,12 +36,14 @@ def log(rights: Rights, state: State, *, append: bool) -> None:
     )
 
 
-def items(rights: Rights, config: Config, state: State) -> None:
-    """Write items and their vectors: the runs and the stores' fields are in the table."""
+def items(rights: Rights, config: Config, state: State, *, uploads: bool) -> None:
+    """Write items and their vectors, for which the stores' fields and clocks are read; `uploads`:
+    keep account of uploads and of new fields as well.
+    """
     rights.may(
         "dynamodb:GetItem",
         "dynamodb:Query",
-        "dynamodb:UpdateItem",
+        *(("dynamodb:UpdateItem",) if uploads else ()),
         on=[state.table.table_arn],
     )
     qdrant(rights, config)

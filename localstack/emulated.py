@@ -5,6 +5,7 @@ Everything that it writes is below one folder, and goes with it.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -59,10 +60,7 @@ class Emulated:
         """The worker of the bulk lane, from its package, as AWS Batch would start it: it ends by
         itself when the queue stays empty. What it says is in worker.log.
         """
-        code = self.folder / "worker"
-        if not code.exists():
-            with zipfile.ZipFile(ROOT / "dist" / "host" / "worker.zip") as package:
-                package.extractall(code)
+        code = self._unpacked(ROOT / "dist" / "host" / "worker.zip")
         kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with (self.folder / "worker.log").open("ab") as out:
             return subprocess.Popen(
@@ -74,6 +72,18 @@ class Emulated:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _unpacked(self, package: Path) -> Path:
+        """Where the emulator unpacked this package for a function, or it is done here."""
+        with package.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        places = self.folder / "aws" / "packages" / digest, self.folder / "worker"
+        for place in places:
+            if place.exists():
+                return place
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(places[1])
+        return places[1]
 
 
 @contextlib.contextmanager

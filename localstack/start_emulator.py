@@ -1,12 +1,18 @@
-"""Starts ministack, run by its own interpreter, and mends what it gets wrong about IAM: some calls
-go by another name there than their own, and some name their resource in a place of their own.
+"""Starts ministack, run by its own interpreter, with a few things put right.
 
-It opens no port but the one that it is given.
+IAM: some calls go by another name there than their own, and some say in a place of their own which
+resource they are about. Packages: as on AWS, all processes of a function share one unpacked
+package, where ministack unpacks it for each. Ports: none is opened but the one that it is given.
 """
 
+import hashlib
 import json
 import re
 import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
 from typing import Any
 
 from ministack import app
@@ -15,8 +21,13 @@ from ministack.core import iam_actions
 _SQS_BATCH = re.compile(r"sqs:(Send|Delete|ChangeMessageVisibility)(Message)?Batch")
 _TABLE = re.compile(r'"([A-Za-z0-9_.-]+)"')
 
+PACKAGES = Path(tempfile.gettempdir()) / "packages"
+"""Unpacked packages, each under its SHA-256."""
+
 _action_of = iam_actions.extract_iam_action
 _resource_of = iam_actions.extract_resource_arn
+_unpack = zipfile.ZipFile.extractall
+_unpacking = threading.Lock()
 
 
 def _statement(body: bytes) -> str:
@@ -44,7 +55,24 @@ def _resource(*call: Any) -> Any:
     return _resource_of(*call)
 
 
+def _unpacked(archive: zipfile.ZipFile, path: Any = None, *rest: Any) -> None:
+    if archive.filename is None or path is None or Path(path).name != "code":
+        return _unpack(archive, path, *rest)
+    with Path(archive.filename).open("rb") as package:
+        shared = PACKAGES / hashlib.file_digest(package, "sha256").hexdigest()
+    with _unpacking:
+        if not shared.exists():
+            beside = shared.with_suffix(".part")
+            _unpack(archive, beside)
+            beside.rename(shared)
+    Path(archive.filename).unlink()  # a copy for this process alone, and done with
+    Path(path).rmdir()
+    Path(path).symlink_to(shared)
+    return None
+
+
 if __name__ == "__main__":
+    zipfile.ZipFile.extractall = _unpacked  # type: ignore[method-assign]
     iam_actions.extract_iam_action = _action
     iam_actions.extract_resource_arn = _resource
     # With TLS it would take port 443 as well, where it may.

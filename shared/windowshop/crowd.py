@@ -22,15 +22,17 @@ BEFORE = 2.0
 
 class Taken(NamedTuple):
     """Neighbours' events [n]: the item, the shared item it stands nearest to (0: none), and the
-    weight.
+    weight; likewise its parts: how alike the neighbour is, and how near the shared item stands.
     """
 
     items: Keys
     via: Keys
     weights: NDArray[np.float64]
+    alike: NDArray[np.float64]
+    near: NDArray[np.float64]
 
 
-NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, np.empty(0))
+NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, np.empty(0), np.empty(0), np.empty(0))
 
 
 class Own(NamedTuple):
@@ -89,10 +91,9 @@ def taken(
     age = np.maximum(now_ms / 1000 - tail["time"].astype(np.float64), 0) / 86_400
     # Only ratios matter, and the newest of very old events still tell more than the rest.
     recency = np.exp2(-(age - age.min()) / days)
-    weights = (
-        np.repeat(np.asarray(alike, np.float64), sizes) * recency * np.maximum(near, FROM_AFAR)
-    )
-    return Taken(items, via.astype(np.uint64), weights)
+    likeness = np.repeat(np.asarray(alike, np.float64), sizes)
+    weights = likeness * recency * np.maximum(near, FROM_AFAR)
+    return Taken(items, via.astype(np.uint64), weights, likeness, near)
 
 
 def proposals(some: Taken) -> tuple[Keys, Floats]:

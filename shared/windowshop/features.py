@@ -22,6 +22,8 @@ NEVER = 1e4
 """Days since what never happened, and the rank of what a source did not propose."""
 READ_CARDS = 200
 """The shopper's newest items whose category and brand say what they are after."""
+READ_VECTORS = 10
+"""The shopper's newest items whose texts are compared with each candidate's."""
 
 Doubles = NDArray[np.float64]
 
@@ -33,7 +35,8 @@ def features(ask: Ask, sources: Sequence[Source], keys: Keys) -> tuple[tuple[str
     _of_popularity(columns, ask, keys)
     own = _own(ask)
     _of_habit(columns, own, keys, ask.now)
-    _of_crowd(columns, ask, keys)
+    _of_crowd(columns, ask, own, keys)
+    _of_meaning(columns, ask, own, keys)
     _of_cards(columns, ask, own, keys)
     _of_user(columns, own, len(keys), ask.now)
     rows = np.empty((len(keys), len(columns)), np.float32)
@@ -116,16 +119,49 @@ def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) ->
     columns["own_last_basket"] = np.isin(keys, newest).astype(float)
 
 
-def _of_crowd(columns: dict[str, Doubles], ask: Ask, keys: Keys) -> None:
-    """How many neighbours' events, and how strong the strongest."""
+def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
+    """What the neighbours' events say, part by part: their number, the strongest, their likeness
+    whatever the order and the age, their nearness to what is shared, and to the newest of it.
+    """
     others = ask.others
     at = np.searchsorted(keys, others.items)
     here = (at < len(keys)) & (keys[np.minimum(at, max(len(keys) - 1, 0))] == others.items)
-    at, weights = at[here], others.weights[here]
+    at, weights, alike, near = at[here], others.weights[here], others.alike[here], others.near[here]
+    last = own["item"][own["time"] == own["time"][-1]][-1:] if len(own) else own["item"]
+    after = np.isin(others.via[here], last)
     columns["crowd_events"] = np.bincount(at, minlength=len(keys)).astype(float)
     best = np.zeros(len(keys))
     np.maximum.at(best, at, weights)
     columns["crowd_best"] = best / max(float(best.max(initial=0)), 1e-300)
+    nearest = np.zeros(len(keys))
+    np.maximum.at(nearest, at, near)
+    columns["crowd_nearest"] = nearest
+    for name, values in (
+        ("alike", alike),
+        ("near", alike * near),
+        ("after", np.where(after, alike * near, 0.0)),
+    ):
+        sums: Doubles = np.bincount(at, values, len(keys)).astype(float)
+        columns[f"crowd_{name}"] = sums
+        columns[f"crowd_{name}_share"] = sums / max(float(sums.max(initial=0)), 1e-300)
+    rare = 1 / np.sqrt(ask.tenant.popularity.users(keys) + 4.0)
+    lift = columns["crowd_near"] * rare
+    columns["crowd_lift"] = lift / max(float(lift.max(initial=0)), 1e-300)
+
+
+def _of_meaning(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
+    """How near the text of the candidate is to the newest items, and to the shopper's taste."""
+    newest = own["item"][::-1][:READ_VECTORS]
+    rows = ask.world.matrix(ask.tenant, keys.tolist())
+    to = np.zeros((READ_VECTORS, rows.shape[1]), np.float32)
+    to[: len(newest)] = ask.world.matrix(ask.tenant, newest.tolist())
+    near = rows @ to.T
+    columns["near_last"] = near[:, 0].astype(float)
+    columns["near_second"] = near[:, 1].astype(float)
+    columns["near_best"] = near.max(axis=1, initial=0).astype(float)
+    columns["near_few"] = (near @ (1 / np.sqrt(1 + np.arange(READ_VECTORS)))).astype(float)
+    mean = ask.tastes.mean
+    columns["near_mean"] = (rows @ mean if mean is not None else np.zeros(len(keys))).astype(float)
 
 
 def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:

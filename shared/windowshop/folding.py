@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windowshop import profile as profiles
-from windowshop.errors import NotReady, Unavailable
+from windowshop.errors import InvalidInput, NotReady, Unavailable
 from windowshop.log import EventRow, Standing, event_row
 from windowshop.logs import log
 from windowshop.profile import Profile, Tastes
@@ -32,8 +32,8 @@ def fold(
     those whose profiles were written.
 
     With `fresh`, their newly logged rows, these are added to the stored profiles, one that then
-    disagrees with the log is folded from it, one that agrees already is left alone, and nothing is
-    done for users whom the log does not know (forgotten meanwhile). Without `fresh` all are folded
+    disagrees with the log is folded from it, one that agrees already is left alone, and that of a
+    user whom the log does not know (forgotten meanwhile) is deleted. Without `fresh` all are folded
     from the log. Raises NotReady when other writers keep winning, Unavailable.
     """
     owners = sorted(set(users) | set(world.log.owners_of(tenant, list(users))))
@@ -69,6 +69,11 @@ def _fold_batch(
     if fresh is not None:
         folded, rest = _add_fresh(users, standings, {u: stored.get(keys[u]) for u in users}, fresh)
         versions = {user: standings[user].version for user in folded}
+        # Of somebody who was forgotten: a fold that crashed before it looked again, or a snapshot
+        # that was restored, may have brought the profile back.
+        unknown = [keys[user] for user in users if user not in standings and keys[user] in stored]
+        if unknown:
+            world.store.delete_users(tenant, unknown)
     for user, whole in world.log.refold(tenant, rest).items():
         folded[user], versions[user] = whole.profile, whole.version
     _warm(world, state, list(folded.values()))
@@ -82,13 +87,23 @@ def _fold_batch(
         )
         for user, profile in folded.items()
     ]
-    lost = set(world.store.put_users(tenant, writes)) if writes else set()
+    lost = _put(world, tenant, writes)
     won = {user: version for user, version in versions.items() if keys[user] not in lost}
     if won:
         gone = world.log.mark_folded(tenant, won)
         if gone:  # they were forgotten between the reading and the writing
             world.store.delete_users(tenant, [keys[user] for user in gone])
     return list(won), [user for user in users if keys[user] in lost]
+
+
+def _put(world: World, tenant: str, writes: Sequence[StoredUser]) -> set[str]:
+    """The keys of those who lost a race. What the store refuses is no fault of the events, which
+    are logged: they wait for it to be mended. Raises Unavailable.
+    """
+    try:
+        return set(world.store.put_users(tenant, writes)) if writes else set()
+    except InvalidInput as error:
+        raise Unavailable(f"profiles cannot be written: {error.detail}") from error
 
 
 def _add_fresh(

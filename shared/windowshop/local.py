@@ -16,6 +16,7 @@ from windowshop.errors import Unavailable, WindowshopError
 from windowshop.log import EventRow
 from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import log
+from windowshop.ranker import Rankers
 from windowshop.recording import Recorded, Taken
 from windowshop.records import Event
 from windowshop.settings import Settings, load_settings
@@ -24,6 +25,7 @@ from windowshop.store.edge import EdgeStore
 from windowshop.world import World
 
 EMBED = 1 << 17
+LEARNED = "learned"
 MAX_WAITING = 20_000
 """Events that may wait for the disk before callers are told to come back later."""
 
@@ -55,7 +57,16 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
     store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
     try:
         kept = SqliteLog(home / "log.sqlite")
-        world = World(store, kept, encoder, settings, wall_ms, keyring=kept, letters=kept)
+        world = World(
+            store,
+            kept,
+            encoder,
+            settings,
+            wall_ms,
+            keyring=kept,
+            letters=kept,
+            rankers=Rankers(home / LEARNED),
+        )
         users.finish_erasures(world)
     except BaseException:
         store.close()  # or nobody could open it until this process ends

@@ -40,6 +40,7 @@ class Popularity:
         self._users = np.zeros(1024, np.int64)
         self._pairs = Members()
         self._people = Members()
+        self._population: int | None = None
         self._best: list[NDArray[np.intp] | None] = [None] * len(HALF_LIVES)
         self._touched: list[list[NDArray[np.intp]]] = [[] for _ in HALF_LIVES]
 
@@ -49,7 +50,7 @@ class Popularity:
     @property
     def population(self) -> int:
         """How many users have any of the items."""
-        return len(self._people)
+        return len(self._people) if self._population is None else self._population
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -139,11 +140,16 @@ class Popularity:
 
     # --- storing ------------------------------------------------------------------------------
 
-    def save(self) -> bytes:
-        """Everything, as the bytes of an .npz; `load` reads them."""
+    def save(self, *, people: bool = True) -> bytes:
+        """As the bytes of an .npz; `load` reads them. Without `people`, who has what, it is small,
+        says nothing of anybody, and is good for reading alone.
+        """
         with self._lock:
             size = len(self._index)
             body = io.BytesIO()
+            whose: dict[str, Any] = {}
+            if people:
+                whose = {"pairs": self._pairs.all(), "people": self._people.all()}
             np.savez(
                 body,
                 half_lives=np.array(HALF_LIVES),
@@ -151,8 +157,8 @@ class Popularity:
                 sums=self._sums[:, :size],
                 base=np.array(self._base or 0),
                 users=self._users[:size],
-                pairs=self._pairs.all(),
-                people=self._people.all(),
+                population=np.array(self.population),
+                **whose,
             )
             return body.getvalue()
 
@@ -165,7 +171,10 @@ class Popularity:
             self = cls()
             self._index = Index(held["keys"].astype(np.uint64))
             self._base = int(held["base"]) if len(held["keys"]) else None
-            self._pairs, self._people = Members(held["pairs"]), Members(held["people"])
+            if "people" in held:
+                self._pairs, self._people = Members(held["pairs"]), Members(held["people"])
+            else:
+                self._population = int(held["population"])
             size = len(self._index)
             self._sums = np.zeros((len(HALF_LIVES), size + 1024))
             self._sums[:, :size] = held["sums"]

@@ -6,7 +6,7 @@ A source proposes items with scores; `blend` scales every signal to 0..1, weighs
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,29 @@ class Pool:
             return None
         best = int(self.parts[row].argmax())
         return self.signals[best] if self.parts[row, best] > 0 else None
+
+
+class Scorer(Protocol):
+    """A learned order of candidates. Its scores mean nothing but their order."""
+
+    def score(self, keys: Keys, names: Sequence[str], rows: Floats) -> Floats:
+        """Scores [n] of items [n], each with its row of named features [n, f]. May raise anything:
+        who asks goes on without.
+        """
+
+
+class Rankers(Protocol):
+    """The learned orders that serve: by store and task, which is `all` or `new`."""
+
+    def get(self, store: str, task: str) -> Scorer | None:
+        """None where none serves."""
+
+
+class Unlearned:
+    """Nothing was learned: the plain weights order everything."""
+
+    def get(self, store: str, task: str) -> Scorer | None:
+        return None
 
 
 @dataclass(slots=True)

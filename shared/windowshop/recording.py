@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from windowshop.errors import Flaw, InvalidInput
 from windowshop.folding import fold
-from windowshop.log import Batch, EventRow, event_row
+from windowshop.log import Appended, Batch, EventRow, event_row
 from windowshop.records import Event, Rejection, user_name
 from windowshop.world import Tenant, World
 
@@ -104,24 +104,33 @@ def log_rows(world: World, tenant: str, rows: Sequence[EventRow], received_ms: i
 
 def log_many(world: World, batches: Sequence[Batch]) -> list[Recorded]:
     """Several batches in one transaction: the group commit of concurrent callers."""
+    logged = world.append(batches)
+    held = _known(world, batches, logged)
     results = []
-    for (_, rows, _), (tenant, appended) in zip(batches, world.append(batches), strict=True):
+    for (name, rows, _), (_, appended) in zip(batches, logged, strict=True):
         recorded = Recorded(accepted=len(rows), duplicates=appended.duplicates)
         for row, new in zip(rows, appended.new, strict=True):
             if new:
                 recorded.fresh.setdefault(row.user, []).append(row)
+                recorded.unknown_items += row.item_id is not None and row.item_key not in held[name]
         recorded.users = set(recorded.fresh)
-        fresh = [row for rows_ in recorded.fresh.values() for row in rows_]
-        if fresh:
-            recorded.unknown_items = _unknown(world, tenant, fresh)
-            if recorded.unknown_items:
-                world.signals.measure("UnknownItems", recorded.unknown_items)
+        if recorded.unknown_items:
+            world.signals.measure("UnknownItems", recorded.unknown_items)
         results.append(recorded)
     return results
 
 
-def _unknown(world: World, tenant: Tenant, rows: Sequence[EventRow]) -> int:
-    """How many of the events name an item that the store does not have (yet)."""
-    keys = {row.item_key for row in rows if row.item_id is not None}
-    known = world.known(tenant, keys)
-    return sum(1 for row in rows if row.item_id is not None and row.item_key not in known)
+def _known(
+    world: World, batches: Sequence[Batch], logged: Sequence[tuple[Tenant, Appended]]
+) -> dict[str, set[int]]:
+    """By store: which of the items that new events name are there (yet). One call a store."""
+    tenants: dict[str, Tenant] = {}
+    named: dict[str, set[int]] = {}
+    for (name, rows, _), (tenant, appended) in zip(batches, logged, strict=True):
+        tenants[name] = tenant
+        named.setdefault(name, set()).update(
+            row.item_key
+            for row, new in zip(rows, appended.new, strict=True)
+            if new and row.item_id is not None
+        )
+    return {name: world.known(tenants[name], keys) for name, keys in named.items()}

@@ -13,6 +13,7 @@ from windowshop import crowd, rank
 from windowshop import profile as profiles
 from windowshop.ask import Ask
 from windowshop.filters import Filter
+from windowshop.ordering import learned_order
 from windowshop.profile.intent import intent
 from windowshop.rank import (
     EMPTY_KEYS,
@@ -23,7 +24,6 @@ from windowshop.rank import (
     Source,
     above_floor,
 )
-from windowshop.records import user_key
 from windowshop.store import Sparse, Vector
 from windowshop.words import overlap
 
@@ -161,8 +161,7 @@ def _like_minded(ask: Ask) -> list[Source]:
     values = history.values * telling[order][at]
     most = np.sort(np.argsort(-values, kind="stable")[:HISTORY])
     query = Sparse(history.indices[most], values[most].astype(np.float32))
-    own = [user_key(ask.tenant.name, user) for user in _same(ask)]
-    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, own)
+    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.points)
     ask.others = crowd.taken(
         mine,
         [neighbour.score for neighbour in near],
@@ -185,17 +184,9 @@ def _together(ask: Ask) -> list[Source]:
     keys = np.array(ask.asked, np.uint64)
     dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
     query = Sparse(dims, np.ones(len(dims), np.float32))
-    own = [user_key(ask.tenant.name, user) for user in _same(ask)]
-    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, own)
+    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.points)
     tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
     return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
-
-
-def _same(ask: Ask) -> list[str]:
-    """The user who asks, and the guests merged into them: none is a neighbour."""
-    if ask.user is None:
-        return []
-    return [ask.user, *ask.world.log.links_of(ask.tenant.name, ask.user)]
 
 
 def together(
@@ -234,7 +225,8 @@ def score(ask: Ask) -> Pool:
     sources = retrieve(ask)
     if ask.request.scenario == "search":
         sources += _search_features(ask, sources)
-    return rank.blend(sources, ask.weights)
+    pool = rank.blend(sources, ask.weights)
+    return learned_order(ask, sources, pool) if ask.request.scenario == "for_you" else pool
 
 
 def score_locally(ask: Ask) -> Pool:

@@ -109,6 +109,8 @@ class AwsSettings(BaseSettings):
     """The same for huge uploads, which need no GPU."""
     small_items: int = Field(default=2_000, ge=0)
     """Up to so many new texts in an upload are embedded by the function, at once."""
+    hold_s: int = Field(default=300, ge=3, le=43_200)
+    """So much later the jobs of a bulk worker that died are given to another."""
     key_rps: float = Field(default=0, ge=0)
     """About how many requests a second a key may send to one instance; 0: no limit."""
     believed_s: float = Field(default=10, ge=0, le=3600)

@@ -36,7 +36,10 @@ MAX_KNOWN = 2_000_000
 MAX_FOUND = 20_000
 READ = 1_000
 SNAPSHOT = "popularity"
+COUNTS = "counts"  # the same without the users, for processes that only read it
 FALLBACK = "fallback"
+VECTORS_BELIEVED = 30
+"""So many times as long as anything else: a vector changes with its item's text alone."""
 
 Found = tuple[bytes, int, Filter | None]
 """A search by content: vector, limit, filter."""
@@ -54,7 +57,9 @@ class Counted:
     popularity: Popularity
     seq: int
     saved: int = -1
-    """The `seq` that was saved last."""
+    """The `seq` that these were saved with last."""
+    known: int = -1
+    """The greatest `seq` of saved counts that this process has seen."""
 
 
 @dataclass(slots=True)
@@ -69,6 +74,7 @@ class Tenant:
     read_counts: "Callable[[Tenant], Counted]"
     until_ms: int = 0
     """Until when what was read is believed, where others write too."""
+    vectors_until_ms: int = 0
     counted: Counted | None = None
     cards: dict[int, Payload | None] = field(default_factory=dict)
     vectors: dict[int, Vector | None] = field(default_factory=dict)
@@ -151,32 +157,38 @@ class World:
             return  # another thread just did
         tenant.until_ms = now + believed_ms
         tenant.cards, tenant.known, tenant.found = {}, set(), {}
-        tenant.vectors = {key: row for key, row in tenant.vectors.items() if row is not None}
+        if now >= tenant.vectors_until_ms:
+            tenant.vectors, tenant.vectors_until_ms = {}, now + VECTORS_BELIEVED * believed_ms
+        else:
+            tenant.vectors = {key: row for key, row in tenant.vectors.items() if row is not None}
         try:
             tenant.fields = self.log.fields(tenant.name)
             tenant.newest_ms = max(tenant.newest_ms, self._newest(tenant.name))
             if not self.counting:
                 tenant.fallback = []
                 if tenant.counted is not None:
-                    tenant.counted = self._saved(tenant.name, tenant.counted.seq) or tenant.counted
+                    tenant.counted = self._newer(tenant.name, tenant.counted)
         except Unavailable as error:
             log("world").warning("state_not_refreshed", detail=error.detail)
 
-    def _saved(self, name: str, after: int = -1) -> Counted | None:
-        """The counts that were saved last, unless they are no newer than `after`."""
-        saved = self.log.snapshot(name, SNAPSHOT, after)
+    def _newer(self, name: str, held: Counted) -> Counted:
+        """The counts saved last; those held if none came since, or if they are new and unsaved."""
+        if held.saved < 0 < held.seq:
+            return held
+        saved = self.log.snapshot(name, SNAPSHOT if self.counting else COUNTS, held.known)
         if saved is None:
-            return None
+            return held
+        seq, body = saved
         try:
-            return Counted(Popularity.load(saved[1]), saved[0], saved[0])
+            return Counted(Popularity.load(body), seq, seq, seq)
         except InvalidInput as error:  # of another version: counted anew
             log("world").warning("counts_rejected", detail=error.detail)
-            return None
+            return held
 
     def _read_counts(self, tenant: Tenant) -> Counted:
         with self.lock:
             if tenant.counted is None:
-                counted = self._saved(tenant.name) or Counted(Popularity(), 0)
+                counted = self._newer(tenant.name, Counted(Popularity(), 0))
                 if self.counting:
                     self._replay(tenant.name, counted)
                 tenant.counted = counted
@@ -198,10 +210,13 @@ class World:
         counted.seq = max(counted.seq, seq)
 
     def catch_up(self, name: str) -> None:
-        """Count what was logged since this process looked last."""
+        """Count what was logged since; where others write too, from where one of them has come."""
         tenant = self.tenant(name)
         with self.lock:
-            self._replay(name, tenant.counts)
+            counted = tenant.counts
+            if self.believed_ms is not None:
+                counted = tenant.counted = self._newer(name, counted)
+            self._replay(name, counted)
 
     def append(self, batches: Sequence[Batch]) -> list[tuple[Tenant, Appended]]:
         """Write batches to the log in one transaction and count what was new in them.
@@ -227,11 +242,12 @@ class World:
         """The store's live counts again from the log."""
         tenant = self.tenant(name)
         with self.lock:
-            before = self._read_counts(tenant).seq
-            counted = Counted(Popularity(), 0)
+            before = self._read_counts(tenant)
+            counted = Counted(Popularity(), 0, known=before.known)
             self._replay(name, counted)  # all of it, or what was counted before stays
+            self._replay(name, counted)  # and what came meanwhile: the newest that is saved counts
             # What was deleted at the end of the log is not to be looked for again.
-            counted.seq = max(counted.seq, before)
+            counted.seq = max(counted.seq, before.seq)
             tenant.counted, tenant.stale = counted, False
 
     def now(self, tenant: Tenant) -> int:
@@ -339,17 +355,18 @@ class World:
         return vector
 
     def save_counts(self) -> None:
-        """Write every store's counts to the log: the next start replays little, and processes that
-        do not count read them there.
-        """
+        """Write every store's counts to the log, for the next start and for who only reads them."""
         for tenant in list(self.tenants.values()):
             with self.lock:
                 counted = tenant.counted
                 if counted is None or counted.saved == counted.seq:
                     continue  # a shop at rest costs nothing
                 seq, blob = counted.seq, counted.popularity.save()
+                shown = counted.popularity.save(people=False)
             self.log.put_snapshot(tenant.name, SNAPSHOT, seq, blob)
-            counted.saved = seq
+            if self.believed_ms is not None:
+                self.log.put_snapshot(tenant.name, COUNTS, seq, shown)
+            counted.saved, counted.known = seq, max(seq, counted.known)
 
     def keep_fallback(self, tenant: Tenant, cards: list[Payload]) -> None:
         """Have these payloads at hand, here and elsewhere, for when the store is away."""

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from windowshop import consume
+from windowshop.errors import InvalidInput, Unavailable
 from windowshop.local import open_shop, wall_ms
 from windowshop.records import Event, user_key
+from windowshop.store import StoredUser
 
 STORE = "default"
 
@@ -120,3 +122,41 @@ def test_who_is_forgotten_while_being_folded_leaves_no_profile(shop, stored, mon
     assert statuses(shop, queued([view(), view("i1", "u2")], wall_ms() - 5)) == ["ok"]
     assert stored() is None
     assert stored("u:u2") is not None
+
+
+def test_a_profile_that_came_back_after_a_forget_goes_with_the_next_late_message(
+    shop, stored, monkeypatch
+):
+    """A fold that was under way when the user was forgotten, and died before it looked again."""
+    late = queued([view()], wall_ms() - 5)
+
+    def dies(*_):
+        shop.forget(STORE, "u:u1")
+        written = shop.world.store.put_users(STORE, [profile])
+        assert written == []
+        raise Unavailable("the process is gone")
+
+    consume.events(shop, [late])
+    profile = StoredUser(stored().key, 0, stored().payload)
+    monkeypatch.setattr(shop.world.log, "mark_folded", dies)
+    consume.events(shop, [queued([view("i2")], wall_ms() - 4)])
+    monkeypatch.undo()
+    assert stored() is not None
+
+    assert statuses(shop, late) == ["ok"]
+    assert stored() is None
+
+
+def test_what_the_store_refuses_is_no_fault_of_the_message(shop, monkeypatch):
+    """The event is logged; a store that takes no profile just now is waited for."""
+
+    def refuse(*_):
+        raise InvalidInput("Qdrant cannot take this: strict mode")
+
+    one = queued([view()], wall_ms())
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.world.store, "put_users", refuse)
+        [outcome] = consume.events(shop, [one])
+    assert (outcome.status, outcome.fault) == ("retry", False)
+    assert "strict mode" in outcome.reason
+    assert statuses(shop, one) == ["ok"]

@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 from windowshop.cli import app
 from windowshop.columns import Mapping
 from windowshop.evaluate import homes
+from windowshop.evaluate.past import Crowd, Past
 from windowshop.evaluate.protocol import trial_of
-from windowshop.evaluate.replay import _Crowd, _Past, replay
+from windowshop.evaluate.replay import replay
 from windowshop.local import open_shop
+from windowshop.rank import Unlearned
 
 WORDS = {
     "Dairy": "Milk Yogurt Butter Cheddar Cream Gouda".split(),
@@ -233,7 +235,8 @@ def lists_of(folder, events, extra=(), protocol="time"):
     )
     try:
         trial = trial_of(subject.trace, protocol, None, 1)
-        entry = replay(subject.shop, subject.tenant, trial)
+        past = Past(subject.shop, subject.tenant, subject.trace)
+        entry = replay(past, trial, {"plain": Unlearned()})["plain"]
     finally:
         subject.shop.close()
     trace = trial.trace
@@ -285,11 +288,11 @@ def test_all_that_grew_is_folded_when_others_histories_are_read(tmp_path):
         tmp_path / "none", log, items, Mapping.default(), tmp_path / "scratch", bar, print
     )
     trial = trial_of(subject.trace, "time", None, 1)
-    past = _Past(subject.shop, subject.tenant, trial)
-    store = _Crowd(subject.shop.world.store, past.fold_all)
+    past = Past(subject.shop, subject.tenant, subject.trace)
+    store = Crowd(subject.shop.world.store, past.fold_all)
     behind = subject.shop.world.log.unfolded
     for query in trial.queries[:3]:
-        past.advance(query)
+        past.advance(trial, query)
         assert subject.trace.users[query.user] not in behind("default")
         assert behind("default")
         store.neighbours("default", nothing(), 10)

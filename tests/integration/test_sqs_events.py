@@ -13,7 +13,8 @@ from windowshop import consume
 from windowshop.api.problems import TooManyRequests
 from windowshop.aws.events import SqsEvents
 from windowshop.errors import Unavailable
-from windowshop.queues import MAX_BYTES, LocalQueue
+from windowshop.letters import MAX_REASON
+from windowshop.queues import MAX_BYTES, LocalQueue, Outgoing, encoded, size_of
 from windowshop.records import Event, user_key
 from windowshop.settings import Settings
 
@@ -106,6 +107,20 @@ def test_more_than_a_message_holds_is_several_of_the_same_group(house, queue):
     assert len({one.group for one in messages}) == 1
     sent = [event["item_id"] for one in messages for event in one.body["events"]]
     assert sent == [f"i{n}" for n in range(60)]
+
+
+def test_the_largest_message_still_fits_with_its_reason_as_a_letter(house):
+    queue = LocalQueue(wall_ms, fifo=True)
+    rest = [did("ann", f"i{n:03}", context={"k": "x" * 1_990, "l": "x" * 200}) for n in range(499)]
+    told = {"reason": "\u5546" * MAX_REASON, "store": "s" * 64, "user": "u" * 36}
+    sizes = []
+    for spare in range(0, 2_000, 250):  # so that the first message ends anywhere in an event
+        first = did("ann", "first", context={"k": "x" * spare})
+        assert submit(house, queue, [first, *rest]).rejected == []
+        for one in queued(queue):
+            letter = Outgoing(one.body, "g", "d", told)
+            sizes.append(size_of(encoded(letter, fifo=True), told))
+    assert max(sizes) > MAX_BYTES - 4_000
 
 
 def test_the_same_call_again_is_taken_and_queued_once(house, queue):

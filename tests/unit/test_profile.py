@@ -239,6 +239,13 @@ def test_an_event_in_a_request_needs_no_user():
     assert row_of({"kind": "view", "item_id": "i"}, record=RecentEvent).user == ""
 
 
+def test_a_name_in_the_context_that_no_log_could_hold_is_refused_in_few_words():
+    """On AWS an event is one item of 400 KB at most, and good events would be lost with it."""
+    with pytest.raises(InvalidInput) as caught:
+        read(Event, {"kind": "view", "user_id": "u", "item_id": "i", "context": {"k" * 500_000: 1}})
+    assert len(caught.value.detail) < 500
+
+
 def test_context_that_json_cannot_hold_is_refused():
     event = {"kind": "view", "user_id": "u", "item_id": "i", "context": {"n": "\ud800"}}
     with pytest.raises(InvalidInput, match="context"):

@@ -136,17 +136,13 @@ def shop_at(
     from windowshop.operator import LocalOperator, RemoteOperator
 
     at = home_of(home)
-    if not _STORE.fullmatch(store):
-        raise InvalidInput(f"--store {store!r}: a store's name has 1-64 of a-z, 0-9 and -")
+    _check_store(store)
     if deployment is not None:
         with deployed(deployment, home) as (_, shop):
             yield Place(at, store, LocalOperator(shop), is_local=True)
         return
-    if not create and not at.is_dir():
-        raise InvalidInput(
-            f"there is no shop at {at}: name its folder with --home, or begin with "
-            "`windowshop ingest FILE` or `windowshop demo`"
-        )
+    if not create:
+        known_home(home, store)
     served = serving.find(at)
     if served is not None:
         remote = RemoteOperator(served.url, served.token)
@@ -182,13 +178,28 @@ def deployed(deployment: str, home: Path | None) -> Iterator[tuple[Any, Any]]:
         yield aws, shop
 
 
+def _check_store(store: str) -> None:
+    if not _STORE.fullmatch(store):
+        raise InvalidInput(f"--store {store!r}: a store's name has 1-64 of a-z, 0-9 and -")
+
+
+def known_home(home: Path | None, store: str = "default") -> Path:
+    """A home that is there, served or not. Raises InvalidInput: none, or no such store can be."""
+    at = home_of(home)
+    _check_store(store)
+    if not at.is_dir():
+        raise InvalidInput(
+            f"there is no shop at {at}: name its folder with --home, or begin with "
+            "`windowshop ingest FILE` or `windowshop demo`"
+        )
+    return at
+
+
 def idle_home(home: Path | None) -> Path:
     """A home that no process serves. Raises InvalidInput (no home), NotReady (it is served)."""
     from windowshop import serving
 
-    at = home_of(home)
-    if not at.is_dir():
-        raise InvalidInput(f"there is no shop at {at}: name its folder with --home")
+    at = known_home(home)
     served = serving.find(at)
     if served is not None:
         raise NotReady(f"process {served.pid} serves {at}: stop it first")

@@ -44,6 +44,9 @@ def evaluate(
     baselines: Annotated[
         str, typer.Option("--baselines", metavar="NAMES", help="all, none, or names with commas.")
     ] = "all",
+    train: Annotated[
+        bool, typer.Option("--train", help="Also learn from what came before, and ask again.")
+    ] = False,
     validation: Annotated[
         bool, typer.Option("--validation", help="Replay what settings may be chosen by instead.")
     ] = False,
@@ -73,7 +76,14 @@ def evaluate(
             subject = homes.of_home(idle_home(home), store, scratch, bar)
         try:
             found = evaluation.evaluate(
-                subject, protocol.value, queries, seed, names, bar, validate=validation
+                subject,
+                protocol.value,
+                queries,
+                seed,
+                names,
+                bar,
+                validate=validation,
+                learn=learning() if train else None,
             )
         finally:
             subject.shop.close()
@@ -81,6 +91,14 @@ def evaluate(
         screen.emit(found)
     else:
         _show(found)
+
+
+def learning() -> Any:
+    """What learns rankers. Raises Misconfigured without the extra."""
+    from windowshop import train
+
+    train.check()
+    return train.learn
 
 
 def bar(label: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
@@ -107,7 +125,7 @@ def _show(found: dict[str, Any]) -> None:
         for row in rows:
             table.add_row(*map(screen.plain, row))
         out.print(table)
-        if line := report.verdict(found, task):
+        for line in report.verdicts(found, task):
             out.print(line, markup=False)
 
 

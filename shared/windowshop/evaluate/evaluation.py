@@ -1,6 +1,6 @@
 """One replay from start to end: the queries, the baselines, the product, the figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,20 @@ from windowshop.errors import InvalidInput
 from windowshop.evaluate import protocol as protocols
 from windowshop.evaluate.contest import Entry, compete
 from windowshop.evaluate.homes import Bar, Subject
+from windowshop.evaluate.past import Past
 from windowshop.evaluate.protocol import Protocol, Trial
 from windowshop.evaluate.replay import replay
-from windowshop.evaluate.report import PRODUCT, Json, report
+from windowshop.evaluate.report import PRODUCT, TRAINED, Json, report
 from windowshop.evaluate.trace import Trace
+from windowshop.rank import Rankers, Unlearned
 from windowshop.records import item_key
 
 READ = 1_000
 VALIDATED = 5_000
 """Queries of the validation that the baselines' settings are chosen by."""
+
+Learn = Callable[[Past, Trial, int, Bar], Rankers]
+"""What learns from a trial, given a shop's past, a seed and a bar: rankers."""
 
 
 def evaluate(
@@ -29,18 +34,24 @@ def evaluate(
     bar: Bar,
     *,
     validate: bool = False,
+    learn: Learn | None = None,
 ) -> Json:
     """The figures. `most` queries (None: all; `time`: 20,000). `validate`: on the validation, for
-    whoever chooses settings. Raises InvalidInput where there is nothing to replay.
+    whoever chooses settings. `learn`: what learned from before the queries is asked too. Raises
+    InvalidInput where there is nothing to replay.
     """
     trace = subject.trace
     pick = protocols.validation_of if validate else protocols.trial_of
     trial = pick(trace, protocol, most, seed)
     if not any(len(query.new) for query in trial.queries) and not trial.live:
         raise InvalidInput("every last event is on an item that its user had before: use time")
-    entries: dict[str, Entry] = {}
+    past = Past(subject.shop, subject.tenant, trace)
+    variants: dict[str, Rankers] = {PRODUCT: Unlearned()}
+    if learn is not None:
+        lessons = protocols.lessons_of(trace, protocol, seed, early=validate)
+        variants[TRAINED] = learn(past, lessons, seed, bar)
     with bar("Replaying", len(trial.queries)) as advance:
-        entries[PRODUCT] = replay(subject.shop, subject.tenant, trial, advance)
+        entries: dict[str, Entry] = replay(past, trial, variants, advance)
     if baselines:
         vectors = _vectors(subject, trace) if "text_only" in baselines else None
         with bar("Baselines", len(baselines)) as advance:

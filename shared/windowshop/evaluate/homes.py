@@ -83,6 +83,7 @@ def of_home(home: Path, tenant: str, scratch: Path, bar: Bar) -> Subject:
         copy_folder(home / MODELS, scratch / MODELS)
         for folder in (home / VECTORS / tenant).glob("items-*"):
             copy_folder(folder, scratch / VECTORS / tenant / folder.name)
+        (scratch / VECTORS).mkdir(exist_ok=True)  # nothing was copied where a store has no items
         if (home / VECTORS / "model.json").exists():
             shutil.copyfile(home / VECTORS / "model.json", scratch / VECTORS / "model.json")
     shop = _open(home, scratch)

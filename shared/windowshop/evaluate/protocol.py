@@ -22,9 +22,11 @@ from windowshop.evaluate.trace import Places, Trace
 Protocol = Literal["time", "leave-last-out"]
 Task = Literal["all", "new"]
 
-SPLIT, VALIDATION = 0.8, 0.6
+SPLIT, VALIDATION, EARLY = 0.8, 0.6, 0.4
 PER_USER = 10
 MOST_QUERIES = 20_000
+LESSONS = 7_000
+"""Queries of a live trial that a ranker learns from."""
 
 T = TypeVar("T")
 
@@ -115,6 +117,14 @@ def validation_of(trace: Trace, protocol: Protocol, most: int | None, seed: int)
     if protocol == "time":
         return by_time(trace, VALIDATION, SPLIT, most, seed)
     return leave_last_out(trace, 2, most, seed)
+
+
+def lessons_of(trace: Trace, protocol: Protocol, seed: int, *, early: bool = False) -> Trial:
+    """What may be learned from: all of it comes before the test; `early`: before the validation."""
+    if protocol == "time":
+        begin, end = (EARLY, VALIDATION) if early else (VALIDATION, SPLIT)
+        return by_time(trace, begin, end, LESSONS, seed)
+    return leave_last_out(trace, 3 if early else 2, None, seed)
 
 
 def by_time(trace: Trace, begin: float, end: float, most: int | None, seed: int) -> Trial:

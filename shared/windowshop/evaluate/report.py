@@ -1,6 +1,6 @@
 """The figures of a replay: as the JSON object of the command line, and as a table for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from windowshop.evaluate.metrics import Lists, Marks, coverage, gain, mark, span
 from windowshop.evaluate.protocol import Protocol, Task, Trial
 
 Json = dict[str, Any]
-PRODUCT = "windowshop"
+PRODUCT, TRAINED = "windowshop", "windowshop_trained"
 DIGITS = 5
 
 
@@ -18,7 +18,8 @@ def report(
     protocol: Protocol, dataset: str, seed: int, trial: Trial, entries: Mapping[str, Entry]
 ) -> Json:
     """The JSON object: `results` as the contract has them; `against`: the product over the best
-    baseline of each task by NDCG, with the 95% interval of a bootstrap over users.
+    baseline of each task by NDCG, with the 95% interval of a bootstrap over users; `learned`:
+    likewise the product with what it learned, over that baseline and over the product without.
     """
     marks = {task: _marks(trial, task, entries) for task in trial.tasks}
     results: Json = {}
@@ -37,9 +38,28 @@ def report(
         "queries": len(trial.queries),
         "results": results,
     }
-    against = {task: _against(trial, task, marks[task], seed) for task in trial.tasks}
-    found["against"] = {task: one for task, one in against.items() if one}
+    found["against"] = _by_task(trial, marks, PRODUCT, baselines(entries), seed)
+    if TRAINED in entries:
+        found["learned"] = {
+            "against": _by_task(trial, marks, TRAINED, baselines(entries), seed),
+            "untrained": _by_task(trial, marks, TRAINED, [PRODUCT], seed),
+        }
     return found
+
+
+def baselines(entries: Collection[str]) -> list[str]:
+    return [name for name in entries if name not in (PRODUCT, TRAINED)]
+
+
+def _by_task(
+    trial: Trial,
+    marks: Mapping[Task, Mapping[str, Marks]],
+    ours: str,
+    others: Sequence[str],
+    seed: int,
+) -> Json:
+    found = {task: _against(trial, task, marks[task], ours, others, seed) for task in trial.tasks}
+    return {task: one for task, one in found.items() if one}
 
 
 def _marks(trial: Trial, task: Task, entries: Mapping[str, Entry]) -> dict[str, Marks]:
@@ -97,14 +117,21 @@ def _cold(lists: Lists, counts: Any) -> float:
     return round(float((counts[shown] == 0).mean()), DIGITS) if len(shown) else 0.0
 
 
-def _against(trial: Trial, task: Task, marks: Mapping[str, Marks], seed: int) -> Json:
+def _against(
+    trial: Trial,
+    task: Task,
+    marks: Mapping[str, Marks],
+    ours: str,
+    others: Sequence[str],
+    seed: int,
+) -> Json:
+    """`ours` over the best of the others."""
     rows, _ = asked(trial, task)
-    others = {name: one.ndcg.mean() for name, one in marks.items() if name != PRODUCT}
-    if not others or not len(rows) or PRODUCT not in marks:
+    if not others or not len(rows) or ours not in marks:
         return {}
-    best = max(others, key=lambda name: others[name])
+    best = max(others, key=lambda name: marks[name].ndcg.mean())
     users = np.array([trial.queries[row].user for row in rows.tolist()], np.intp)
-    ratio, low, high = gain(marks[PRODUCT].ndcg, marks[best].ndcg, users, seed)
+    ratio, low, high = gain(marks[ours].ndcg, marks[best].ndcg, users, seed)
     return {
         "best": best,
         "ratio": round(ratio, 4),
@@ -126,12 +153,16 @@ def table(found: Json, task: str) -> tuple[Sequence[str], list[tuple[str, ...]]]
     return ("", *COLUMNS, "CPU ms", "chosen on validation"), rows
 
 
-def verdict(found: Json, task: str) -> str:
-    """One line: the product over the best baseline."""
-    one = found["against"].get(task)
-    if not one:
-        return ""
-    return (
-        f"windowshop over {one['best']}: {one['ratio']:.3f} times its NDCG@10 "
+def verdicts(found: Json, task: str) -> list[str]:
+    """Lines for people: the product over the best baseline, and what learning gave."""
+    learned = found.get("learned", {})
+    return [
+        f"{name} over {one['best']}: {one['ratio']:.3f} times its NDCG@10 "
         f"(95% interval {one['low']:.3f} to {one['high']:.3f}, bootstrap over users)"
-    )
+        for name, some in (
+            (PRODUCT, found["against"]),
+            (TRAINED, learned.get("against", {})),
+            (TRAINED, learned.get("untrained", {})),
+        )
+        if (one := some.get(task))
+    ]

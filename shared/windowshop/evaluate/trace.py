@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,14 @@ class Trace:
         order, starts = self._by_user
         found: Places = order[starts[user] : starts[user + 1]]
         return found
+
+    def before(self, time_ms: int) -> "Trace":
+        """The events before a moment; users and items keep their numbers."""
+        end = int(np.searchsorted(self.time, time_ms))
+        fields = ("user", "item", "time", "row", "key", "kind", "value")
+        some = {name: getattr(self, name)[:end] for name in fields}
+        searches = {at: text for at, text in self.searches.items() if at < end}
+        return replace(self, **some, searches=searches)
 
     def rows(self, store: str, places: Iterable[int]) -> Iterator[EventRow]:
         """These events as a log of `store` takes them."""

@@ -8,13 +8,16 @@ from pydantic import BaseModel, ValidationError
 
 from windowshop.errors import Flaw, InvalidInput
 
+SHOWN = 200
+"""So much of a name that was sent comes back in an answer."""
+
 
 def flaws_of(error: ValidationError, known: Iterable[str]) -> list[Flaw]:
     """A pydantic error as flaws: JSON pointers, and the nearest known name for an unknown field."""
     names = list(known)
     flaws = []
     for entry in error.errors(include_url=False, include_input=False, include_context=False):
-        at = [str(part).replace("~", "~0").replace("/", "~1") for part in entry["loc"]]
+        at = [str(part)[:SHOWN].replace("~", "~0").replace("/", "~1") for part in entry["loc"]]
         detail = entry["msg"].removeprefix("Value error, ")
         if entry["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(entry["loc"][-1]), names, n=1, cutoff=0.5)

@@ -108,7 +108,8 @@ def _flat_names(value: dict[str, Any]) -> dict[str, Any]:
 Attributes = Annotated[
     dict[str, AttributeValue], Field(max_length=100), AfterValidator(_flat_names)
 ]
-Context = Annotated[dict[str, Scalar | None], Field(max_length=50)]
+ContextName = Annotated[str, StringConstraints(max_length=200)]
+Context = Annotated[dict[ContextName, Scalar | None], Field(max_length=50)]
 
 
 def split_category(value: object) -> object:

@@ -1,10 +1,12 @@
 """A program: the function `recommend` as SnapStart runs it. It is opened and warmed once; each line
 on standard input has a process forked from it, which wakes up and answers one request.
 
-A line is {"hooks": whether the runtime calls what is registered, "event": a request}.
+A line is {"hooks": whether the runtime calls what is registered, "event": a request}. A snapshot
+keeps all threads, a fork only one: before it, nothing may be asked that starts some.
 """
 
 import contextlib
+import faulthandler
 import importlib
 import json
 import os
@@ -13,6 +15,8 @@ import sys
 from pathlib import Path
 
 import snapshot_restore_py as runtime  # the one beside the tests, not Lambda's
+
+PATIENCE_S = 30
 
 
 def sockets():
@@ -59,9 +63,11 @@ def main():
         state = random.getstate()
         child = os.fork()
         if child == 0:
+            faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
             say(awake(handler, json.loads(line), state))
             os._exit(0)
-        os.waitpid(child, 0)
+        if os.waitpid(child, 0)[1]:
+            sys.exit("a process that woke up did not answer")
 
 
 main()

@@ -163,3 +163,13 @@ def test_an_answer_that_breaks_off_is_a_problem_too():
     gateway = Gateway(broken)
     assert problem(gateway(load("http_get"))) == (500, "internal")
     gateway.close()
+
+
+def test_an_answer_that_lambda_would_not_take_is_a_problem_that_says_what_to_do(gateway, key, site):
+    many = [{"item_id": f"i{n}", "description": '"ü' * 4_000} for n in range(500)]
+    site.shop.list_items = lambda *_: (many[: site.take], None)
+    for site.take, expected in ((100, 200), (500, 413)):
+        answer = gateway(http("GET", "/v1/items", authorization=f"Bearer {key}"))
+        assert answer["statusCode"] == expected
+    assert problem(answer) == (413, "too_large")
+    assert "fewer" in json_of(answer)["detail"]

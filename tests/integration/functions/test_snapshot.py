@@ -80,7 +80,9 @@ def process(settings, models):
 
     yield start
     for one in started:
-        one.communicate(timeout=30)
+        with one:
+            one.stdin.close()
+            one.wait(timeout=30)
 
 
 def told(process):
@@ -99,7 +101,8 @@ def test_who_wakes_up_is_nobody_elses_copy(settings, process):
     keyring.put_key(key)
     ask = http("POST", ASK, {}, authorization=f"Bearer {made}")
 
-    asleep = process(ask, ask)
+    refused = http("POST", ASK, {"limit": 0}, authorization=f"Bearer {made}")
+    asleep = process(refused)  # it has seen the key
     assert told(asleep)["sockets"] == []
 
     first, second = wake(asleep, ask), wake(asleep, ask)
