@@ -4,10 +4,10 @@ PORT ?= 8000
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help demo test build synth bench venv fmt lock clean
+.PHONY: help demo test build synth emulate emulate-down bench venv fmt lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: venv ## a real shop on http://127.0.0.1:8000 (PORT=... for another port)
 	@.venv/bin/windowshop demo --port "$(PORT)"
@@ -24,6 +24,12 @@ build: venv-dev ## the functions' packages for AWS, into dist (ARGS=--host: only
 
 synth: venv-dev ## the templates of infra/ in cdk.out, checked (ARGS="--deployment NAME")
 	.venv/bin/python -m infra.synth $(ARGS)
+
+emulate: venv-dev ## the shop as on AWS, on an emulator, without Docker (ARGS="--port 4567")
+	@.venv/bin/python -m localstack.emulate $(ARGS)
+
+emulate-down: ## end it from another terminal
+	@.venv/bin/python -m localstack.emulate down
 
 bench: venv-dev ## measure, and write bench/latest.json
 	.venv/bin/python -m bench $(ARGS)

@@ -81,6 +81,8 @@ class Bulk(_Table):
     cpu_types: tuple[str, ...] = ("m7i.xlarge", "m6i.xlarge", "m6a.xlarge", "m7i.2xlarge")
     cpu_vcpus: Annotated[int, Field(ge=4, le=1_000)] = 8
     """Where no GPU is to be had, and for the reading of huge uploads."""
+    hold_s: Annotated[int, Field(ge=3, le=43_200)] = 300
+    """So much later what a worker held that died is given to another."""
 
 
 class Qdrant(_Table):

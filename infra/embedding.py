@@ -181,6 +181,7 @@ class Embedding(Stack):
                 bus=state.bus.event_bus_name,
                 embed_bulk_queue=bulk.queue.queue_url,
                 embed_bulk_letters=bulk.letters.queue_url,
+                hold_s=str(config.bulk.hold_s),
             ),
         )
 

@@ -15,9 +15,6 @@ from infra.network import Network
 from infra.queue import Queue
 from infra.state import WATCHED, State
 
-BULK_VISIBILITY_S = 900
-"""For how long a worker of the bulk lane has a message before it must renew it."""
-
 
 class Ingest(Stack):
     """`catalogue`, `embed` and `bulk` (None without that lane): queues; two functions."""
@@ -44,7 +41,7 @@ class Ingest(Stack):
             self, "embed", config, visibility_s=6 * config.worker.timeout_s, receives=1_000
         )
         self.bulk = (
-            Queue(self, "embed-bulk", config, visibility_s=BULK_VISIBILITY_S, receives=1_000)
+            Queue(self, "embed-bulk", config, visibility_s=config.bulk.hold_s, receives=1_000)
             if config.bulk.workers != "none"
             else None
         )

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from localstack.qdrant_standin import Standin
 from localstack.stacks import Place
 from localstack.up import DEPLOYMENT, Tell, deploy, point_to_qdrant, synthesize
 
+_ORPHANS = ROOT / "localstack" / "orphans.py"
 _INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
 """What a worker needs of this machine's environment, and nothing of ours."""
 
@@ -64,7 +65,7 @@ class Emulated:
         kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with (self.folder / "worker.log").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "functions.ingest.worker"],
+                [sys.executable, str(_ORPHANS), "functions.ingest.worker"],
                 cwd=code,
                 env={**kept, **self.variables, **self.config(), **settings},
                 stdin=subprocess.DEVNULL,
@@ -95,12 +96,11 @@ def running(
     qdrant_port: int | None = None,
     strict: bool = False,
     more: Mapping[str, str] | None = None,
-    started: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Emulated]:
     """A deployed shop for as long as the block lasts; `folder` is emptied before and after.
 
-    `started` hears of every process. For the rest see `emulator.start`. Raises RuntimeError, and
-    Failed for what concerns the stacks.
+    For `strict` and `more` see `emulator.start`. Raises RuntimeError, and Failed for what concerns
+    the stacks.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -110,11 +110,9 @@ def running(
         host_zips()
         qdrant = qdrant_standin.start(qdrant_port, folder / "qdrant")
         ends.callback(qdrant.stop)
-        started(qdrant.process.pid)
         tell(f"stand-in for Qdrant: {qdrant.url}")
         emulator = emulators.start(port, folder / "aws", strict=strict, more=more)
         ends.callback(emulator.stop)
-        started(emulator.process.pid)
         tell(f"emulator of AWS: {emulator.url}")
         tell("synthesizing the stacks")
         synthesize(DEPLOYMENT, folder / "stacks")

@@ -47,6 +47,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSION = "1.17.0"
 """The oldest server that our adapter accepts; no more is answered here."""
 TITLE = "stand-in for qdrant: qdrant_client's local mode behind HTTP, not a Qdrant server"
+NAME = "localstack.qdrant_standin"
 START_S = 30.0
 OPEN = ("/healthz", "/livez", "/readyz")
 
@@ -272,7 +273,7 @@ def start(port: int | None = None, folder: Path | None = None, key: str | None =
     options += ["--api-key", key] if key else []
     with said.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "localstack.qdrant_standin", *options],
+            [sys.executable, str(ROOT / "localstack" / "orphans.py"), NAME, *options],
             cwd=ROOT,
             env={**os.environ, "PYTHONWARNINGS": "default"},
             stdin=subprocess.PIPE,

@@ -17,6 +17,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions
+from orphans import end_with_parent
 
 _SQS_BATCH = re.compile(r"sqs:(Send|Delete|ChangeMessageVisibility)(Message)?Batch")
 _TABLE = re.compile(r'"([A-Za-z0-9_.-]+)"')
@@ -72,6 +73,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Any = None, *rest: Any) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     zipfile.ZipFile.extractall = _unpacked  # type: ignore[method-assign]
     iam_actions.extract_iam_action = _action
     iam_actions.extract_resource_arn = _resource

@@ -22,8 +22,6 @@ NEVER = 1e4
 """Days since what never happened, and the rank of what a source did not propose."""
 READ_CARDS = 200
 """The shopper's newest items whose category and brand say what they are after."""
-READ_VECTORS = 10
-"""The shopper's newest items whose texts are compared with each candidate's."""
 
 Doubles = NDArray[np.float64]
 
@@ -36,7 +34,6 @@ def features(ask: Ask, sources: Sequence[Source], keys: Keys) -> tuple[tuple[str
     own = _own(ask)
     _of_habit(columns, own, keys, ask.now)
     _of_crowd(columns, ask, own, keys)
-    _of_meaning(columns, ask, own, keys)
     _of_cards(columns, ask, own, keys)
     _of_user(columns, own, len(keys), ask.now)
     rows = np.empty((len(keys), len(columns)), np.float32)
@@ -147,21 +144,6 @@ def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     rare = 1 / np.sqrt(ask.tenant.popularity.users(keys) + 4.0)
     lift = columns["crowd_near"] * rare
     columns["crowd_lift"] = lift / max(float(lift.max(initial=0)), 1e-300)
-
-
-def _of_meaning(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
-    """How near the text of the candidate is to the newest items, and to the shopper's taste."""
-    newest = own["item"][::-1][:READ_VECTORS]
-    rows = ask.world.matrix(ask.tenant, keys.tolist())
-    to = np.zeros((READ_VECTORS, rows.shape[1]), np.float32)
-    to[: len(newest)] = ask.world.matrix(ask.tenant, newest.tolist())
-    near = rows @ to.T
-    columns["near_last"] = near[:, 0].astype(float)
-    columns["near_second"] = near[:, 1].astype(float)
-    columns["near_best"] = near.max(axis=1, initial=0).astype(float)
-    columns["near_few"] = (near @ (1 / np.sqrt(1 + np.arange(READ_VECTORS)))).astype(float)
-    mean = ask.tastes.mean
-    columns["near_mean"] = (rows @ mean if mean is not None else np.zeros(len(keys))).astype(float)
 
 
 def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:

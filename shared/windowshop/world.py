@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
+from windowshop.caches import look_up, make_room
 from windowshop.encode import Encoder
 from windowshop.errors import InvalidInput, Misconfigured, Unavailable
 from windowshop.filters import FieldType, Filter
@@ -269,15 +270,14 @@ class World:
 
     def cards(self, tenant: Tenant, keys: Iterable[int]) -> dict[int, Payload]:
         """Payloads of the items that exist, by key."""
-        held = tenant.cards
         wanted = [int(key) for key in keys]
-        missing = [key for key in wanted if key not in held]
+        found, missing = look_up(tenant.cards, wanted)
         if missing:
             read = self.store.items(tenant.name, missing)
-            _make_room(held, len(missing), MAX_CARDS)
+            make_room(tenant.cards, len(missing), MAX_CARDS)
             for key in missing:
-                held[key] = read.get(key)
-        return {key: card for key in wanted if (card := held.get(key)) is not None}
+                found[key] = tenant.cards[key] = read.get(key)
+        return {key: card for key in wanted if (card := found[key]) is not None}
 
     def known(self, tenant: Tenant, keys: Collection[int]) -> set[int]:
         """Those of the keys whose items exist."""
@@ -292,15 +292,14 @@ class World:
 
     def vectors(self, tenant: Tenant, keys: Iterable[int]) -> dict[int, Vector]:
         """Unit vectors of the items that have one, by key."""
-        held = tenant.vectors
         wanted = [int(key) for key in keys]
-        missing = [key for key in wanted if key not in held]
+        found, missing = look_up(tenant.vectors, wanted)
         if missing:
             read = self.store.vectors(tenant.name, missing)
-            _make_room(held, len(missing), MAX_VECTORS)
+            make_room(tenant.vectors, len(missing), MAX_VECTORS)
             for key in missing:
-                held[key] = read.get(key)
-        return {key: vector for key in wanted if (vector := held.get(key)) is not None}
+                found[key] = tenant.vectors[key] = read.get(key)
+        return {key: vector for key in wanted if (vector := found[key]) is not None}
 
     def matrix(self, tenant: Tenant, keys: Sequence[int]) -> Floats:
         """Unit vectors as rows [n, dim]; a zero row where an item has none."""
@@ -329,20 +328,18 @@ class World:
         What a user's interests find changes with their events and with the items, not with every
         page they look at: answers are remembered by content until any item is written.
         """
-        held = tenant.found
+        held = tenant.found  # one that a write replaces meanwhile is filled for nothing
         names = [(vector.tobytes(), limit, where) for vector, limit, where in searches]
-        missing = [at for at, name in enumerate(names) if name not in held]
+        found, missing = look_up(held, names)
         if missing:
-            asked = [Search(*searches[at]) for at in missing]
-            answers = self.store.search(tenant.name, asked)
-            _make_room(held, len(missing), MAX_FOUND)
-            fresh: dict[Found, tuple[Keys, Floats]] = {}
-            for at, hits in zip(missing, answers, strict=True):
+            asked = dict(zip(names, searches, strict=True))
+            answers = self.store.search(tenant.name, [Search(*asked[name]) for name in missing])
+            make_room(held, len(missing), MAX_FOUND)
+            for name, hits in zip(missing, answers, strict=True):
                 keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
                 cosines = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
-                fresh[names[at]] = held[names[at]] = keys, cosines
-            return [fresh.get(name) or held[name] for name in names]
-        return [held[name] for name in names]
+                found[name] = held[name] = keys, cosines
+        return [found[name] for name in names]
 
     def query_vector(self, text: str) -> Vector:
         """The vector [dim] of a search; the last few thousand are remembered."""
@@ -350,7 +347,7 @@ class World:
         vector = self.queries.get(text)
         if vector is None:
             vector = self.encoder.encode([text], query=True)[0]
-            _make_room(self.queries, 1, MAX_QUERIES)
+            make_room(self.queries, 1, MAX_QUERIES)
             self.queries[text] = vector
         return vector
 
@@ -380,13 +377,6 @@ class World:
             saved = self.log.snapshot(tenant.name, FALLBACK)
             tenant.fallback = [] if saved is None else orjson.loads(saved[1])
         return tenant.fallback
-
-
-def _make_room(held: dict[Any, Any], more: int, limit: int) -> None:
-    """Drop the oldest quarter of a full cache (dicts keep the order of insertion)."""
-    if len(held) + more > limit:
-        for key in list(held)[: limit // 4 + more]:
-            held.pop(key, None)
 
 
 def read_blend() -> Mapping[str, Any]:

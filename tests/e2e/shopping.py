@@ -8,16 +8,19 @@ import httpx
 PATIENCE_S = 45.0
 
 
-def until(check, what, patience_s=PATIENCE_S):
-    """What `check` gives, as soon as it is truthy. Fails when it is not in time."""
-    end, pause = time.monotonic() + patience_s, 0.05
+def until(check, what, patience_s=PATIENCE_S, longest_s=0.5):
+    """What `check` gives, as soon as it is truthy. Fails when it is not in time.
+
+    Between two looks at most `longest_s` pass.
+    """
+    end, pause = time.monotonic() + patience_s, 0.02
     while True:
         value = check()
         if value:
             return value
         assert time.monotonic() < end, f"not within {patience_s:.0f} s: {what}; last: {value!r}"
         time.sleep(pause)
-        pause = min(pause * 1.4, 0.5)
+        pause = min(pause * 1.4, longest_s)
 
 
 def when(seconds_ago=0.0):

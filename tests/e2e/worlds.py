@@ -12,12 +12,15 @@ import time
 import uuid
 from pathlib import Path
 
+import httpx
+
 from localstack.emulated import config_of
 from localstack.emulator import free_port
 from tests.e2e import goods
 from tests.e2e.shopping import PATIENCE_S, Store, until
 from windowshop.aws.keyring import SsmKeyring
 from windowshop.keys import ROLES, make_key
+from windowshop.records import user_key, user_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "windowshop.cli"]
@@ -82,6 +85,11 @@ class World:
     def complaints(self, since):
         """What was logged as warnings and errors since a time, in seconds."""
         return []
+
+
+def pseudonym(store, user):
+    """The name under which everything about a user is kept."""
+    return user_key(store, user_name(user.get("user_id"), user.get("anonymous_id")))
 
 
 def contents(some):
@@ -229,11 +237,30 @@ class OnAws(World):
             events.delete_rule(Name=name, EventBusName=bus)
             self.sqs.delete_queue(QueueUrl=queue)
 
-    def letters(self, store):
-        """The store's dead letters, as the command line shows them."""
+    def letters(self, store, why=""):
+        """The store's dead letters whose reasons speak of that, as the command line shows them."""
         found, code = self.cli("dead-letters", "list", "--store", store)
         assert code == 0, found
-        return found["letters"]
+        return [one for one in found["letters"] if why in one["reason"]]
+
+    def kept(self, store, user):
+        """What still says anything about a user: events, a name; and points, if Qdrant can be asked.
+
+        A tombstone does not: it has no name, and its key is the hash of one.
+        """
+        dynamodb, table = self.place.client("dynamodb"), self.config["WINDOWSHOP_TABLE"]
+        key = pseudonym(store, user)
+        found = dynamodb.query(
+            TableName=table,
+            KeyConditionExpression="pk = :user",
+            ExpressionAttributeValues={":user": {"S": f"u/{store}/{key}"}},
+            ConsistentRead=True,
+        )["Items"]
+        for part in range(8):
+            row = {"pk": {"S": f"h/{store}/{part}"}, "sk": {"S": key}}
+            head = dynamodb.get_item(TableName=table, Key=row, ConsistentRead=True).get("Item", {})
+            found += [head] if "name" in head else []
+        return found
 
     def refresh(self):
         """What the scheduler does every minute: count, and keep slates for an outage."""
@@ -282,6 +309,15 @@ class Emulated(OnAws):
     def __init__(self, emulated, deployment):
         super().__init__(emulated.place, deployment, emulated.api, emulated.variables)
         self.emulated = emulated
+
+    def kept(self, store, user):
+        found = super().kept(store, user)
+        with httpx.Client(base_url=self.emulated.qdrant.url) as qdrant:
+            for one in qdrant.get("/collections").json()["result"]["collections"]:
+                points = f"/collections/{one['name']}/points"
+                got = qdrant.post(points, json={"ids": [pseudonym(store, user)]})
+                found += got.json()["result"]
+        return found
 
     def away(self, seconds):
         """Qdrant answers nobody for so long; 0 ends that."""
@@ -337,3 +373,4 @@ class Embedded(World):
             last = {"anonymous_id": f"last-{secrets.token_hex(4)}"}
             store.send({"kind": "search", **last, "query": "the end"})
             until(lambda: store.export(last)["events"], "the last event counts")  # noqa: B023
+            store.forget(last)

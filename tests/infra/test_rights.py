@@ -34,7 +34,6 @@ _NOT_FOUND = "without it AWS calls a missing object forbidden instead of not fou
 UNSEEN = {
     "recommend": {
         "s3:ListBucket": _NOT_FOUND,
-        "sqs:DeleteMessage": "the letters of somebody who is forgotten; nobody there has any",
     },
     "events": {
         "dynamodb:DeleteItem": "a forgetting that was cut off is ended by `refresh`",

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from windowshop.errors import InvalidInput
-from windowshop.evaluate.protocol import by_time, leave_last_out, trial_of, validation_of
+from windowshop.evaluate.protocol import (
+    by_time,
+    leave_last_out,
+    lessons_of,
+    trial_of,
+    validation_of,
+)
 from windowshop.evaluate.trace import Draft
 from windowshop.profile import EventRow
 from windowshop.records import KIND_CODE, item_key
@@ -230,3 +236,30 @@ def test_the_validation_hides_the_last_two():
     trial = validation_of(trace, "leave-last-out", None, 1)
     assert told(trial) == [("a", 1, {"y"}, {"y"})]
     assert [trace.items[trace.item[at]] for at in np.flatnonzero(trial.known)] == ["x"]
+
+
+# --- lessons -------------------------------------------------------------------------------------
+
+
+def test_what_is_learned_from_comes_before_what_is_asked():
+    rows = [row for n in range(6) for row in bought(f"u{n}", *(f"i{n + k}" for k in range(20)))]
+    trace = trace_of(*rows)
+    for early, pick in ((False, trial_of), (True, validation_of)):
+        lessons = lessons_of(trace, "time", 1, early=early)
+        asked = pick(trace, "time", None, 1)
+        assert max(q.time for q in lessons.queries) < min(q.time for q in asked.queries)
+        lessons = lessons_of(trace, "leave-last-out", 1, early=early)
+        asked = pick(trace, "leave-last-out", None, 1)
+        last = {query.user: query.time for query in asked.queries}
+        assert all(query.time < last[query.user] for query in lessons.queries)
+        assert not lessons.known[~asked.known].any()
+
+
+def test_a_trace_that_is_cut_knows_nothing_from_then_on():
+    trace = trace_of(*bought("ann", "a", "b", "c"), ("bob", "search", None, 1.5))
+    cut = trace.before(2 * DAY)
+    assert cut.time.tolist() == [0, DAY, 1.5 * DAY]
+    assert list(cut.searches.values()) == ["milk"]
+    assert (cut.users, cut.items) == (trace.users, trace.items)
+    assert trace.before(1).searches == {}
+    assert len(trace.before(0)) == 0

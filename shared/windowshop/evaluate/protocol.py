@@ -26,7 +26,8 @@ SPLIT, VALIDATION, EARLY = 0.8, 0.6, 0.4
 PER_USER = 10
 MOST_QUERIES = 20_000
 LESSONS = 7_000
-"""Queries of a live trial that a ranker learns from."""
+MORE_LESSONS = 12_000
+"""Queries that a ranker learns from: by time, and of last events, of which fewer are found."""
 
 T = TypeVar("T")
 
@@ -124,7 +125,7 @@ def lessons_of(trace: Trace, protocol: Protocol, seed: int, *, early: bool = Fal
     if protocol == "time":
         begin, end = (EARLY, VALIDATION) if early else (VALIDATION, SPLIT)
         return by_time(trace, begin, end, LESSONS, seed)
-    return leave_last_out(trace, 3 if early else 2, None, seed)
+    return leave_last_out(trace, 3 if early else 2, MORE_LESSONS, seed)
 
 
 def by_time(trace: Trace, begin: float, end: float, most: int | None, seed: int) -> Trial:

@@ -93,7 +93,7 @@ def _slices(trace: Trace, seed: int) -> tuple[Protocol, Trial, Trial]:
     if trace.timed:
         lessons = protocols.by_time(trace, BEGIN, SPLIT, protocols.LESSONS, seed)
         return "time", lessons, protocols.by_time(trace, SPLIT, 1.0, JUDGED, seed)
-    lessons = protocols.leave_last_out(trace, 2, protocols.LESSONS, seed)
+    lessons = protocols.leave_last_out(trace, 2, protocols.MORE_LESSONS, seed)
     return "leave-last-out", lessons, protocols.leave_last_out(trace, 1, JUDGED, seed)
 
 
