@@ -145,7 +145,8 @@ def start(
 
 def _answers(emulator: Emulator) -> bool:
     try:
-        trust = emulator.certificate and ssl.create_default_context(cafile=emulator.certificate)
+        proof = emulator.certificate
+        trust = ssl.create_default_context(cafile=proof) if proof else None
         with urllib.request.urlopen(
             f"{emulator.url}/_ministack/health", timeout=1, context=trust
         ) as answer:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-PATIENCE_S = 45.0
+PATIENCE_S = 90.0
 
 
 def until(check, what, patience_s=PATIENCE_S, longest_s=0.5):

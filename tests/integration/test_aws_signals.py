@@ -226,7 +226,7 @@ def test_what_cannot_be_measured_costs_no_invocation(signals, capsys, bad):
     signals.flush()
     said = capsys.readouterr()
     assert said.out == ""
-    assert "metrics_not_written" in said.err
+    assert "metrics_dropped" in said.err
 
 
 def test_without_a_namespace_nothing_is_written(monkeypatch, capsys):

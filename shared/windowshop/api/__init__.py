@@ -30,7 +30,7 @@ from windowshop.api.access import Access
 from windowshop.api.context import Context, EventQueue
 from windowshop.api.door import Door, origins_of
 from windowshop.api.problems import MethodNotAllowed, answer
-from windowshop.errors import NotFound, WindowshopError
+from windowshop.errors import Misconfigured, NotFound, WindowshopError
 from windowshop.logs import log
 from windowshop.settings import Settings
 from windowshop.shop import Shop
@@ -80,7 +80,9 @@ def _answer(call: Call, error: Exception) -> Response:
     request_id = call.scope["windowshop.request_id"]
     answered = answer(error, request_id)
     if answered.status_code >= 500:
-        log("api").error("request_failed", error=error, request_id=request_id)
+        # What is wrong with the deployment quotes nobody, and its operator needs to read it.
+        more = {"detail": error.detail} if isinstance(error, Misconfigured) else {}
+        log("api").error("request_failed", error=error, request_id=request_id, **more)
     return answered
 
 

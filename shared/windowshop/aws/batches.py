@@ -119,7 +119,7 @@ class Deliveries:
             try:
                 self._queue.release(messages, wait)
             except WindowshopError as error:  # then they come again after the queue's own time
-                log("queue").warning("messages_not_put_back", detail=error.detail)
+                log("queue").warning("messages_not_returned", detail=error.detail)
 
 
 class _Again(Exception):

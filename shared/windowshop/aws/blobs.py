@@ -121,7 +121,7 @@ class _Body(io.RawIOBase):
                     self._at += len(some)
                     return some
             except (BotoCoreError, OSError) as error:
-                log("blobs").warning("read_broken_off", key=self._key, at=self._at, error=error)
+                log("blobs").warning("read_interrupted", key=self._key, at=self._at, error=error)
             self._let_go()
         else:
             raise Unavailable(f"{self._key!r} cannot be read to its end")

@@ -108,7 +108,7 @@ class SsmKeyring:
                     if _older(self._read_ms, AT_MOST_MS, now):
                         self._tried_ms = None
                         raise
-                    log("keyring").warning("keys_not_read", detail=error.detail)
+                    log("keyring").warning("keys_missed", detail=error.detail)
             return self._keys
 
     def _load(self, below: str) -> list[Key]:
@@ -120,7 +120,7 @@ class SsmKeyring:
                     try:
                         found.append(Key(**orjson.loads(parameter["Value"])))
                     except (orjson.JSONDecodeError, TypeError):
-                        log("keyring").warning("parameter_not_a_key", name=parameter["Name"])
+                        log("keyring").warning("parameter_ignored", name=parameter["Name"])
         return found
 
     # --- secrets --------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class SsmKeyring:
                     if known.value is None or _older(known.read_ms, AT_MOST_MS, now):
                         known.tried_ms = None
                         raise
-                    log("keyring").warning("secret_not_read", detail=error.detail)
+                    log("keyring").warning("secret_missed", detail=error.detail)
             return known.value
 
     def _create(self, name: str) -> None:

@@ -211,7 +211,7 @@ class _Opened:
             try:
                 box.letters.release(messages)
             except WindowshopError as error:
-                log("letters").warning("letters_not_handed_back", detail=error.detail)
+                log("letters").warning("letters_not_released", detail=error.detail)
 
 
 def _by_box(some: Iterable[_Held]) -> list[tuple[Box, list[Message]]]:

@@ -128,7 +128,7 @@ class SqsQueue:
                 answer = getattr(self._client(), call)(QueueUrl=self.url, Entries=entries)
             for one in answer.get("Failed", ()):
                 if one.get("Code") in _GONE:
-                    log("queue").info("message_gone", queue=self.url, code=one.get("Code"))
+                    log("queue").info("message_missed", queue=self.url, code=one.get("Code"))
                 else:
                     failed.append(f"{one.get('Code')}: {one.get('Message', '')}")
         if failed:

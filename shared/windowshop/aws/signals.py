@@ -85,7 +85,7 @@ class AwsSignals:
             for dimensions, metrics in kept.items():
                 _write(dimensions, metrics)
         except Exception as error:  # noqa: BLE001 - nothing fails because it cannot be measured
-            log("signals").error("metrics_not_written", error=error)
+            log("signals").error("metrics_dropped", error=error)
 
 
 def _write(dimensions: _Dimensions, metrics: Mapping[tuple[str, str], list[float]]) -> None:
