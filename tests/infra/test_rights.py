@@ -39,7 +39,6 @@ UNSEEN = {
         "dynamodb:DeleteItem": "a forgetting that was cut off is ended by `refresh`",
         "dynamodb:PartiQLDelete": "the same; and events past their retention, by `maintain`",
         "events:PutEvents": "UserForgotten, when `refresh` ends what was cut off",
-        "s3:DeleteObject": "saved counts of an hour ago; no journey takes so long",
         "s3:GetObject": "the counts that another process saved, after a new start",
     },
     "ingest": {"s3:ListBucket": _NOT_FOUND},
