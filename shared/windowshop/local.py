@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from windowshop import folding, recording, users
-from windowshop.encode import ModelSpec, open_encoder
+from windowshop.encode import open_encoder, spec_of
 from windowshop.errors import Unavailable, WindowshopError
 from windowshop.log import EventRow
 from windowshop.log.sqlite import SqliteLog
@@ -43,14 +43,7 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
     settings = settings or load_settings(home)
     home.mkdir(parents=True, exist_ok=True)
     encoder = open_encoder(
-        ModelSpec(
-            settings.model,
-            runtime=None if settings.runtime == "auto" else settings.runtime,
-            pooling=settings.pooling,
-            query_prefix=settings.query_prefix,
-            passage_prefix=settings.passage_prefix,
-            max_tokens=settings.max_tokens,
-        ),
+        spec_of(settings),
         home / "models",
         threads=settings.threads or None,
     )

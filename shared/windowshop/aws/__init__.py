@@ -19,7 +19,7 @@ from windowshop.aws.parameters import read_parameter
 from windowshop.aws.queue import SqsQueue
 from windowshop.aws.runs import DynamoRuns
 from windowshop.aws.signals import AwsSignals
-from windowshop.encode import Encoder, ModelSpec, open_encoder
+from windowshop.encode import Encoder, open_encoder, spec_of
 from windowshop.errors import Misconfigured
 from windowshop.settings import AwsSettings, Settings, load_aws_settings, load_settings
 from windowshop.shop import Shop
@@ -79,14 +79,7 @@ class Aws:
         """The encoder that the settings name. Raises Misconfigured."""
         wanted = self.shop_settings
         return open_encoder(
-            ModelSpec(
-                wanted.model,
-                runtime=None if wanted.runtime == "auto" else wanted.runtime,
-                pooling=wanted.pooling,
-                query_prefix=wanted.query_prefix,
-                passage_prefix=wanted.passage_prefix,
-                max_tokens=wanted.max_tokens,
-            ),
+            spec_of(wanted),
             self.settings.models or Path(tempfile.gettempdir()) / "windowshop-models",
             threads=wanted.threads or None,
         )

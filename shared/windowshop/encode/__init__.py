@@ -18,8 +18,9 @@ from windowshop.encode.finding import find
 from windowshop.encode.models import BUILT, DEFAULT, ModelSpec, Runtime, read
 from windowshop.encode.prepared import Prepared, check_reading
 from windowshop.errors import Misconfigured
+from windowshop.settings import Settings
 
-__all__ = ["DEFAULT", "Encoder", "ModelSpec", "open_encoder"]
+__all__ = ["DEFAULT", "Encoder", "ModelSpec", "open_encoder", "spec_of"]
 
 
 class Encoder(Protocol):
@@ -44,6 +45,18 @@ class Encoder(Protocol):
         `progress` is called with the number of texts just finished. Text beyond the model's length
         is cut; an empty text has a vector too. Raises Unavailable when the runtime fails.
         """
+
+
+def spec_of(settings: Settings) -> ModelSpec:
+    """The model that the settings name, and how it is to be read."""
+    return ModelSpec(
+        settings.model,
+        runtime=None if settings.runtime == "auto" else settings.runtime,
+        pooling=settings.pooling,
+        query_prefix=settings.query_prefix,
+        passage_prefix=settings.passage_prefix,
+        max_tokens=settings.max_tokens,
+    )
 
 
 def open_encoder(
