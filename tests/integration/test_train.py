@@ -125,7 +125,9 @@ def test_the_same_seed_learns_the_same(trained, home):
 
 
 def slate(home, **fields):
+    """Asked a day after the last event, always at the same moment: scores fade with time."""
     shop = open_shop(home)
+    shop.world.wall = lambda: 1_700_000_000_000 + 61 * DAY * 1000
     try:
         asks = Request(scenario="for_you", user_id="user01", limit=10, **fields)
         return shop.recommend("default", asks)
