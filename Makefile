@@ -13,11 +13,7 @@ demo: venv ## a real shop on http://127.0.0.1:8000 (PORT=... for another port)
 	@.venv/bin/windowshop demo --port "$(PORT)"
 
 test: venv-dev ## everything that CI checks (ARGS="-k name" goes to pytest)
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy
-	.venv/bin/lint-imports
-	.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python tests/checks.py $(ARGS)
 
 build: venv-dev ## the functions' packages for AWS, into dist (ARGS=--host: only those that run here)
 	.venv/bin/python -m infra.build $(ARGS)

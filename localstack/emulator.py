@@ -9,6 +9,7 @@ nothing else, and policies that demand TLS are met. Needs the openssl program, f
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -21,11 +22,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.alone import alone
+
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "requirements" / "emulator.txt"
 HOME = ROOT / ".venv" / "emulator"
+_MARK = HOME / "installed"
 REGION = "eu-central-1"
 START_S = 30.0
+_PORTS = range(20_000, 32_000)
 END_S = 2.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 """Any will do: an emulator has no accounts to protect."""
@@ -36,28 +41,44 @@ _PROGRAM = Path(__file__).with_name("start_emulator.py")
 
 def environment() -> Path:
     """The folder of the emulator's programs, installed if need be. Raises RuntimeError."""
-    mark, pins = HOME / "installed", PINS.read_text("utf-8")
-    if not (mark.is_file() and mark.read_text("utf-8") == pins):
-        shutil.rmtree(HOME, ignore_errors=True)
-        python = HOME / "bin" / "python"
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        for command in (
-            [sys.executable, "-m", "venv", str(HOME)],
-            [*map(str, install), "--no-deps", "--require-hashes", "-r", str(PINS)],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                said = (done.stderr or done.stdout).strip()[-2000:]
-                raise RuntimeError(f"the emulator cannot be installed into {HOME}:\n{said}")
-        mark.write_text(pins, "utf-8")
+    if not _installed():
+        with alone(HOME.with_name("emulator.lock")):
+            if not _installed():
+                _install()
     return HOME / "bin"
 
 
+def _installed() -> bool:
+    try:
+        return _MARK.read_text("utf-8") == PINS.read_text("utf-8")
+    except FileNotFoundError:
+        return False
+
+
+def _install() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+    python = HOME / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", str(HOME)],
+        [*map(str, install), "--no-deps", "--require-hashes", "-r", str(PINS)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()[-2000:]
+            raise RuntimeError(f"the emulator cannot be installed into {HOME}:\n{said}")
+    _MARK.write_text(PINS.read_text("utf-8"), "utf-8")
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
+    """A port that nobody listens on just now. Not one of those that the system gives to whoever
+    calls somebody: such a one may be gone before it is listened on.
+    """
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as door, contextlib.suppress(OSError):
+            door.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port between {_PORTS.start} and {_PORTS.stop}")
 
 
 @dataclass(slots=True)

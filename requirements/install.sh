@@ -75,7 +75,7 @@ usable() {
 }
 
 install() {
-    .venv/bin/python -m pip install --disable-pip-version-check --no-deps "$@" || {
+    .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-compile "$@" || {
         say "The installation stopped (see above). Running make again continues it."
         exit 1
     }
@@ -93,6 +93,8 @@ fi
 say "Installing requirements/$wanted.txt into .venv"
 install --require-hashes --only-binary :all: -r "requirements/$wanted.txt"
 install --quiet --no-build-isolation --editable .
+# On all cores; pip does it on one, for longer than it installs. What is no Python stays as it is.
+.venv/bin/python -m compileall -qq -j 0 .venv/lib/python*/site-packages || true
 
 state demo >.venv/installed-demo # every environment holds what demo.txt pins
 state "$wanted" >".venv/installed-$wanted"

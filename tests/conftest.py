@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from localstack import emulator as emulators
 from localstack import qdrant_standin
+from tests.notes import NOTES
 
 settings.register_profile(
     "windowshop", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -34,6 +35,40 @@ def pytest_addoption(parser):
         action="store_true",
         help="write the calls of AWS that functions made into tests/infra/calls.json",
     )
+
+
+def pytest_configure(config):
+    config.stash[NOTES] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # one process of many
+        from tests.spread import long_first
+
+        long_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from tests.spread import Spread
+
+    return Spread(config, log)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["notes"] = session.config.stash[NOTES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    node.config.stash[NOTES] += getattr(node, "workeroutput", {}).get("notes", [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in dict.fromkeys(config.stash[NOTES]):  # each process may have left the same
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "torch": ("torch", "transformers"),
     "server": ("qdrant-client",),
     "aws": ("boto3", "aws-lambda-powertools", "mangum"),
+    "train": ("lightgbm", "implicit", "optuna", "scipy", "tensorboardX"),
 }
 LITTLE_DISK = 1 << 30
 

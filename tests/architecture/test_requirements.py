@@ -1,9 +1,12 @@
 """The pinned files hold what pyproject.toml asks for; a machine that cannot run it is told why."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,7 +49,10 @@ def pinned(name):
     ("name", "wanted"),
     [
         ("demo.txt", PROJECT["dependencies"]),
-        ("dev.txt", PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["server"]),
+        (
+            "dev.txt",
+            [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["server"], *EXTRAS["train"]],
+        ),
         ("aws.txt", PROJECT["dependencies"] + EXTRAS["aws"] + EXTRAS["server"]),
     ],
 )
@@ -73,7 +79,9 @@ def test_the_functions_run_what_the_tests_run():
 
 @pytest.mark.parametrize("name", ["demo.txt", "dev.txt", "aws.txt"])
 def test_nothing_heavy_is_pinned(name):
-    heavy = {"torch", "transformers", "sentence-transformers", "pandas", "pyarrow"}
+    heavy = {
+        "torch", "transformers", "sentence-transformers", "pandas", "pyarrow", "tensorboard", "pillow"
+    }  # fmt: skip
     assert heavy & pinned(name).keys() == set()
 
 
@@ -81,9 +89,71 @@ def test_the_demo_needs_nothing_of_aws():
     assert {"boto3", "qdrant-client", "mangum"} & pinned("demo.txt").keys() == set()
 
 
+def test_what_learns_is_neither_in_the_demo_nor_on_aws():
+    learning = {canonicalize_name(Requirement(line).name) for line in EXTRAS["train"]}
+    assert learning & (pinned("demo.txt").keys() | pinned("aws.txt").keys()) == set()
+
+
 def test_the_core_declares_nothing_heavy():
     names = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     assert names & {"torch", "transformers", "pandas", "pyarrow", "boto3", "qdrant-client"} == set()
+
+
+def wheel(folder, name, version, *needs):
+    """A package of nothing."""
+    info = f"{name}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    metadata += [f"Requires-Dist: {need}" for need in needs]
+    made = {
+        "METADATA": "\n".join(metadata),
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any",
+    }
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for file, text in made.items():
+            archive.writestr(f"{info}/{file}", text + "\n")
+        archive.writestr(
+            f"{info}/RECORD", "".join(f"{info}/{file},,\n" for file in [*made, "RECORD"])
+        )
+
+
+@pytest.mark.parametrize(
+    ("needs", "installed", "says"),
+    [
+        (['cuda-none>=1; extra == "gpu"'], ["torch", "transformers"], "Installing torch"),
+        (['nvidia-none-cu13>=1; sys_platform != "none"'], [], "No torch"),
+    ],
+    ids=["small", "cuda"],
+)
+def test_torch_is_installed_where_its_build_needs_no_cuda(tmp_path, needs, installed, says):
+    home, wheels, target = (tmp_path / name for name in ("home", "wheels", "target"))
+    (home / "requirements").mkdir(parents=True)
+    wheels.mkdir()
+    wheel(wheels, "torch", "0.0.1+cpu", *needs)
+    wheel(wheels, "transformers", "0.0.2")
+    shutil.copy(ROOT / "requirements" / "torch.sh", home / "requirements")
+    pins = "# Two of them.\ntorch==0.0.1\ntransformers==0.0.2\n"
+    (home / "requirements" / "torch.txt").write_text(pins, "utf-8")
+    (home / ".venv" / "bin").mkdir(parents=True)
+    (home / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (home / ".venv" / "pyvenv.cfg").symlink_to(Path(sys.prefix) / "pyvenv.cfg")
+    (home / ".venv" / "lib").symlink_to(Path(sys.prefix) / "lib")
+    ran = subprocess.run(
+        [home / "requirements" / "torch.sh"],
+        env=os.environ
+        | {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"}
+        | {"PIP_TARGET": str(target)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert [line for line in ran.stderr.splitlines() if line.startswith("==> " + says)]
+    assert ran.stderr.count("\n") == 1
+    assert sorted(path.name for path in target.glob("*")) == [
+        f"{name}-{version}.dist-info"
+        for name, version in (("torch", "0.0.1+cpu"), ("transformers", "0.0.2"))
+        if name in installed
+    ]
 
 
 def test_this_machine_fits():

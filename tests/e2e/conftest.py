@@ -11,15 +11,14 @@ from localstack import emulated, emulator
 from localstack.stacks import Cloud, Place
 from tests.e2e.worlds import Embedded, Emulated, OnAws
 from tests.infra.test_rights import UNSEEN
+from tests.notes import NOTES
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = ROOT / "tests" / "infra" / "calls.json"
-NOT_HERE = pytest.StashKey[list[str]]()
 WORLD = pytest.StashKey[object]()
 
 
 def pytest_configure(config):
-    config.stash[NOT_HERE] = []
     for mark in (
         "worlds(*names, because): the journey makes sense in these worlds only",
         "stores(*names): more stores that a journey asks for",
@@ -36,22 +35,11 @@ def pytest_collection_modifyitems(config, items):
             kept.append(item)
         else:
             left.append(item)
-            config.stash[NOT_HERE].append(f"{item.name}: {mark.kwargs['because']}")
+            because = mark.kwargs["because"]
+            config.stash[NOTES].append(f"not in the {world} world: {item.name}: {because}")
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
-
-
-def pytest_report_collectionfinish(config):
-    return [
-        f"not in the {config.getoption('--world')} world: {why}" for why in config.stash[NOT_HERE]
-    ]
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    world = config.stash.get(WORLD, None)
-    for line in world.figures if world else ():
-        terminalreporter.write_line(f"journeys: {line}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,6 +61,7 @@ def world(request, tmp_path_factory, names):
         made = {"embedded": _embedded, "emulated": _emulated, "deployed": _deployed}[
             request.config.getoption("--world")
         ](request.config, folder, ends)
+        ends.callback(_note, request.config, made)
         ends.callback(made.close)
         request.config.stash[WORLD] = made
         made.open(*names)
@@ -131,6 +120,10 @@ def _deployed(config, folder, ends):
     place, deployment = Place(boto3.Session()), config.getoption("--deployment")
     outputs = Cloud(place, print).outputs(f"Windowshop-{deployment}-Recommend")
     return OnAws(place, deployment, config.getoption("--base-url") or outputs["ApiUrl"])
+
+
+def _note(config, world):
+    config.stash[NOTES] += [f"journeys: {line}" for line in world.figures]
 
 
 def _keep_calls(config, folder):

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from localstack.emulator import free_port
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -196,9 +197,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             windowshop(home, *words), cwd=files, capture_output=True, text=True, timeout=300, check=False
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(windowshop(home, "serve", "--port", str(port)), cwd=files)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -60,7 +60,7 @@ class Weights:
         return None
 
 
-class _Graph:
+class Graph:
     """Nodes and constants as they are added; every method returns the name of its output."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ def write_graph(
 def _model(
     w: Weights, config: Mapping[str, Any], pooling: Pooling, dense: tuple[Path, ...]
 ) -> tuple[onnx.ModelProto, int]:
-    g = _Graph()
+    g = Graph()
     x = _embed(g, w, config)
     hidden = g.op("Sub", "mask", g.constant(np.float32(1)))
     bias = g.op("Mul", hidden, g.constant(np.float32(1e9)))  # 0 for a token, -1e9 for padding
@@ -160,7 +160,7 @@ def _model(
     return helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), dim
 
 
-def _embed(g: _Graph, w: Weights, config: Mapping[str, Any]) -> str:
+def _embed(g: Graph, w: Weights, config: Mapping[str, Any]) -> str:
     # The table stays fp16 in memory: only the rows that are read are cast.
     words = g.op("Gather", g.half(w["embeddings.word_embeddings.weight"]), "ids")
     words = g.op("Cast", words, to=onnx.TensorProto.FLOAT)
@@ -172,11 +172,11 @@ def _embed(g: _Graph, w: Weights, config: Mapping[str, Any]) -> str:
     return _norm(g, w, config, "embeddings.LayerNorm", g.op("Add", words, places))
 
 
-def _norm(g: _Graph, w: Weights, config: Mapping[str, Any], name: str, x: str) -> str:
+def _norm(g: Graph, w: Weights, config: Mapping[str, Any], name: str, x: str) -> str:
     return g.norm(x, w[name + ".weight"], w[name + ".bias"], config.get("layer_norm_eps", 1e-12))
 
 
-def _layer(g: _Graph, w: Weights, config: Mapping[str, Any], at: str, x: str, bias: str) -> str:
+def _layer(g: Graph, w: Weights, config: Mapping[str, Any], at: str, x: str, bias: str) -> str:
     def linear(name: str, x: str) -> str:
         return g.linear(x, w[f"{at}{name}.weight"], w[f"{at}{name}.bias"])
 
@@ -190,7 +190,7 @@ def _layer(g: _Graph, w: Weights, config: Mapping[str, Any], at: str, x: str, bi
     return _norm(g, w, config, at + "output.LayerNorm", x)
 
 
-def _attention(g: _Graph, w: Weights, config: Mapping[str, Any], at: str, x: str, bias: str) -> str:
+def _attention(g: Graph, w: Weights, config: Mapping[str, Any], at: str, x: str, bias: str) -> str:
     heads = int(config["num_attention_heads"])
     width = int(config["hidden_size"]) // heads
     scales = {"query": np.float32(width**-0.5), "key": np.float32(1), "value": np.float32(1)}
@@ -209,7 +209,7 @@ def _attention(g: _Graph, w: Weights, config: Mapping[str, Any], at: str, x: str
     return g.op("Reshape", mixed, g.numbers(0, 0, -1))
 
 
-def _pool(g: _Graph, x: str, pooling: Pooling) -> str:
+def _pool(g: Graph, x: str, pooling: Pooling) -> str:
     """[rows, tokens, width] -> [rows, width]: a weighted sum over the tokens."""
     if pooling == "cls":
         first = g.op("Slice", x, g.numbers(0), g.numbers(1), g.numbers(1))
@@ -224,7 +224,7 @@ def _pool(g: _Graph, x: str, pooling: Pooling) -> str:
     return g.op("Squeeze", g.op("MatMul", weights, x), g.numbers(1))
 
 
-def _dense(g: _Graph, place: Path, x: str) -> tuple[str, int]:
+def _dense(g: Graph, place: Path, x: str) -> tuple[str, int]:
     """A linear layer of sentence-transformers, after pooling."""
     w = Weights(place / "model.safetensors")
     weight = w["linear.weight"]

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from windowshop.encode.batching import Tokens, Vectors, cores, encode_texts, pad
 from windowshop.encode.models import Model, Pooling, read_json
+from windowshop.encode.precision import computes_bf16
 from windowshop.errors import Misconfigured, Unavailable
 
 CPU_TOKENS = 1024  # activations of more fall out of a core's cache
@@ -100,16 +101,6 @@ class TorchEncoder:
                 vectors = layer(vectors)
             normal = torch.nn.functional.normalize(vectors, dim=1)
             return np.asarray(normal.cpu().numpy(), dtype=np.float32)
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 itself; emulated it would be slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    can = torch.cpu.get_capabilities()
-    return any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _pool(states: Tensor, marks: Tensor, pooling: Pooling) -> Tensor:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import uvicorn
 
+from localstack.emulator import free_port
 from tests.integration.api.fake_shop import FakeQueue, FakeShop
 from tests.integration.api.sites import in_memory
 from windowshop.api.wire import MAX_BODY
@@ -318,9 +319,7 @@ def test_when_too_much_waits_callers_are_told_to_come_back(memory):
 @pytest.fixture(scope="module")
 def address():
     app = in_memory().client().app
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
