@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DIM = 384
+LEARNED = 128
 ROOM = 1.3
 """Memory over what is held: the optimizer's new segment, searches."""
 TWICE = 2
@@ -31,8 +32,14 @@ class Part:
     disk: float
 
 
+Parts = tuple[Part, ...]
+
 IDS = 16 + 12 + 8
 LINKS = 12
+ITEM_WORDS = 46
+"""Different words of an item and runs of letters in them; the mean of 4,000 titles with brands."""
+A_WORD = 12 + 7
+"""Bytes of one: stored, and in the inverted index (measured)."""
 FIELDS, UNIQUE = 12, 5
 """Indexed fields whose values repeat; those whose values differ from item to item."""
 TEXTS = 600
@@ -42,11 +49,18 @@ ITEM = (
     Part("vector, int8", DIM + 4, DIM + 4),
     # As many links again inside buckets; a tenth for the levels above. Packed in finished segments.
     Part("links", 2 * LINKS * 4 * 2 * 1.1, 67),
+    Part("words, sparse", 0, ITEM_WORDS * A_WORD),
     Part("ids", IDS, IDS),
     Part("indexes of fields whose values repeat", FIELDS * 16, FIELDS * 16),
     Part("indexes of fields whose values do not", 0, TEXTS + UNIQUE * 24),
     Part("payload", 0, 900),
 )
+TOWER = (
+    Part("learned vector, float32", 0, LEARNED * 4),
+    Part("learned vector, int8", LEARNED + 4, LEARNED + 4),
+    Part("its links", 2 * LINKS * 4 * 2 * 1.1, 67),
+)
+"""What an item takes beside that where a tower was trained."""
 DIFFERENT, EVENTS, TAIL = 30, 60, 50
 """Items in a user's history; their events; the newest of them, kept once more."""
 USER = (
@@ -57,30 +71,33 @@ USER = (
 )
 
 
-def memory_gb(items: float, users: float) -> float:
-    each = items * sum(part.memory for part in ITEM) + users * sum(part.memory for part in USER)
+def memory_gb(items: float, users: float, item: Parts = ITEM) -> float:
+    each = items * sum(part.memory for part in item) + users * sum(part.memory for part in USER)
     return each * ROOM / 1e9
 
 
-def disk_gb(items: float, users: float) -> float:
-    each = items * sum(part.disk for part in ITEM) + users * sum(part.disk for part in USER)
+def disk_gb(items: float, users: float, item: Parts = ITEM) -> float:
+    each = items * sum(part.disk for part in item) + users * sum(part.disk for part in USER)
     return each * TWICE / 1e9
 
 
 def reckoned() -> str:
     """The tables, as Markdown."""
     lines = []
-    for whose, parts in (("an item", ITEM), ("a user", USER)):
+    for whose, parts in (("an item", ITEM), ("an item, learned", TOWER), ("a user", USER)):
         lines += [f"| of {whose} | in memory, B | on disk, B |", "|---|---:|---:|"]
         lines += [f"| {one.what} | {one.memory:,.0f} | {one.disk:,.0f} |" for one in parts]
         memory, disk = (sum(getattr(one, at) for one in parts) for at in ("memory", "disk"))
         lines += [f"| sum | {memory:,.0f} | {disk:,.0f} |", ""]
-    lines += ["| items, users | memory, GB | vectors, GB | disk, GB |", "|---|---:|---:|---:|"]
-    lines += [
-        f"| {n:,} | {memory_gb(n, n):.2f} | {n * DIM * 4 / 1e9:.2f} | {disk_gb(n, n):,.1f} |"
-        for n in COUNTS
-    ]
-    return "\n".join(lines)
+    for parts, dim in ((ITEM, DIM), ((*ITEM, *TOWER), DIM + LEARNED)):
+        lines += ["| items, users | memory, GB | vectors, GB | disk, GB |", "|---|---:|---:|---:|"]
+        lines += [
+            f"| {n:,} | {memory_gb(n, n, parts):.2f} | {n * dim * 4 / 1e9:.2f} "
+            f"| {disk_gb(n, n, parts):,.1f} |"
+            for n in COUNTS
+        ]
+        lines.append("")
+    return "\n".join(lines).strip()
 
 
 def measured(items: int) -> str:

@@ -69,6 +69,15 @@ class Memory:
         self._masks[name] = Masks(self._local.collections[name])
         return True
 
+    def change(self, name: str, asked: m.UpdateCollection) -> bool:
+        """What is said about a collection; nothing else of it can be changed here."""
+        self._collection(name)
+        name = self._resolved(name)
+        self._local.update_collection(name, metadata=asked.metadata)
+        metadata = self._local.collections[name].config.metadata
+        self._configs[name] = self._configs[name].model_copy(update={"metadata": metadata})
+        return True
+
     def drop(self, name: str) -> bool:
         self._indexes.pop(name, None)
         self._masks.pop(name, None)
@@ -81,13 +90,13 @@ class Memory:
             field: m.PayloadIndexInfo(
                 data_type=m.PayloadSchemaType(_kind(schema)), params=_params(schema), points=0
             )
-            for field, schema in self._indexes[name].items()
+            for field, schema in self._indexes[self._resolved(name)].items()
         }
         return info
 
     def index(self, name: str, field: str, schema: Any) -> m.UpdateResult:
         self._collection(name)
-        self._indexes[name][field] = schema
+        self._indexes[self._resolved(name)][field] = schema
         return _completed()
 
     def aliases(self) -> m.CollectionsAliasesResponse:
@@ -97,9 +106,14 @@ class Memory:
         return self._local.update_collection_aliases(actions)
 
     def _collection(self, name: str) -> LocalCollection:
+        name = self._resolved(name)
         if name not in self._configs:
             raise Refused(404, f"Not found: Collection `{name}` doesn't exist!")
         return self._local.collections[name]
+
+    def _resolved(self, name: str) -> str:
+        """The collection that an alias stands for."""
+        return self._local.aliases.get(name, name)
 
     # --- points -----------------------------------------------------------------------------------
 
@@ -107,7 +121,7 @@ class Memory:
         self, name: str, operations: Sequence[Any]
     ) -> Generator[None, None, list[m.UpdateResult]]:
         """Applies an operation at each step; between them others may be answered."""
-        collection = self._collection(name)
+        collection, name = self._collection(name), self._resolved(name)
         for operation in operations:
             for where in _conditions(operation):
                 self._check(name, where)
@@ -159,14 +173,14 @@ class Memory:
 
     def facet(self, name: str, asked: m.FacetRequest) -> m.FacetResponse:
         self._collection(name)
-        if asked.key not in self._indexes[name]:
+        if asked.key not in self._indexes[self._resolved(name)]:
             raise Refused(400, f"Bad request: No appropriate index for faceting: `{asked.key}`.")
         self._check(name, asked.filter)
         return self._local.facet(name, asked.key, asked.filter, limit=_given(asked.limit, 10))
 
     def _check(self, name: str, where: m.Filter | None) -> None:
         """Refuse a filter on a field that has no index which could answer it."""
-        indexes = self._indexes[name]
+        indexes = self._indexes[self._resolved(name)]
         for field, kinds in _fields(where):
             held = indexes.get(field)
             if held is None or (kinds and _kind(held) not in kinds):

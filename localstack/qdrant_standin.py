@@ -89,6 +89,9 @@ CALLS: dict[tuple[str, str], Answer] = {
         _name(r), _read(m.CreateCollection, body)
     ),
     ("GET", "/collections/{name}"): lambda memory, r, _b: memory.info(_name(r)),
+    ("PATCH", "/collections/{name}"): lambda memory, r, body: memory.change(
+        _name(r), _read(m.UpdateCollection, body)
+    ),
     ("DELETE", "/collections/{name}"): lambda memory, r, _b: memory.drop(_name(r)),
     ("GET", "/collections/{name}/exists"): lambda memory, r, _b: {
         "exists": _name(r) in memory.names()

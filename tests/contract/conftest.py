@@ -6,6 +6,7 @@ import uuid
 import boto3
 import pytest
 
+from tests.contract.stores import SERVERS, make_world
 from tests.contract.tables import create_table
 from windowshop.aws.log import DynamoLog
 from windowshop.blobs import DirBlobs
@@ -68,3 +69,19 @@ def open_log(dynamodb, table, tmp_path, monkeypatch):
     yield open_log
     for log in logs:
         log.close()
+
+
+@pytest.fixture(params=["edge", *SERVERS])
+def world(request, tmp_path):
+    """Where stores of vectors may be opened: see `stores`."""
+    made = make_world(request.param, tmp_path, request)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(world):
+    """A store of vectors that nobody wrote to."""
+    opened = world.open()
+    yield opened
+    opened.close()

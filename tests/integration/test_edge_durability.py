@@ -128,8 +128,8 @@ def test_kill_9_during_a_build_leaves_what_was_there(tmp_path, small):
         t.items.INDEX_FROM, t.items.CHANGED_LEAST = 500, 100
         from windowshop.store.edge import shard
         build = shard.Shard._build
-        def slow(self, copy):
-            build(self, copy)
+        def slow(self, copy, orders):
+            build(self, copy, orders)
             print("built", flush=True)
             time.sleep(600)
         shard.Shard._build = slow
@@ -336,6 +336,36 @@ def test_after_a_crash_the_index_is_built_again(tmp_path, small):
 
 
 # --- one process -------------------------------------------------------------------------------------
+
+
+def test_a_copy_has_what_was_written_and_is_a_store_of_its_own(tmp_path):
+    store = EdgeStore(tmp_path / "home", MODEL, DIM)
+    vectors = fill(store, 300)
+    fill(store, 5, tenant="other")
+    over = threading.Event()
+
+    def write():
+        for key in range(1_000, 100_000):
+            store.put_items(SHOP, {key: payload(key)})
+            if over.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    store.copy_items(SHOP, tmp_path / "copy")
+    over.set()
+    writer.join()
+    store.delete_items(SHOP, list(range(1, 301)))
+    store.close()
+    copy = EdgeStore(tmp_path / "copy", MODEL, DIM)
+    assert copy.tenants() == [SHOP]
+    assert copy.count(SHOP) >= 300
+    found = copy.vectors(SHOP, [1, 300])
+    np.testing.assert_allclose([found[1], found[300]], vectors[[0, 299]], atol=1e-3)
+    assert copy.count_users(SHOP) == 0
+    copy.close()
+    with pytest.raises(Unavailable, match="closed"):
+        store.copy_items(SHOP, tmp_path / "late")
 
 
 def test_a_second_process_is_told_who_has_it(tmp_path):

@@ -13,10 +13,11 @@ import pytest
 from infra.machine import snapshots
 from localstack import qdrant_standin
 from windowshop.log.sqlite import SqliteLog
-from windowshop.records import Event, Item, Request, user_key
+from windowshop.records import Event, Item, Request, item_key, user_key
 from windowshop.settings import Settings
 from windowshop.shop import Shop
-from windowshop.store.server import ServerStore
+from windowshop.store import LEARNED_DIM
+from windowshop.store.server import ServerStore, learning
 from windowshop.world import World
 
 SHOP, OTHER = "default", "other"
@@ -171,6 +172,29 @@ def test_collections_that_were_lost_come_back_with_their_names(open_shop, standi
         qdrant("DELETE", f"/collections/{name}")
     assert qdrant("GET", "/aliases")["aliases"] == []
     snapshots.restore(qdrant, backup, standin.folder / "snapshots", "night")
-    assert {a["alias_name"] for a in qdrant("GET", "/aliases")["aliases"]} == {"items", "users"}
+    aliases = {a["alias_name"] for a in qdrant("GET", "/aliases")["aliases"]}
+    assert aliases == {"items", "users", f"{names[0]}-serving"}
     again = open_shop()
     assert again.ready(SHOP)["items"] == len(WORDS)
+
+
+def test_what_a_tower_learned_comes_back_with_its_items(
+    open_shop, standin, qdrant, backup, monkeypatch
+):
+    monkeypatch.setattr(learning, "GRACE_S", 0.0)
+    shop = open_shop()
+    stock(shop)
+    store, files = shop.world.store, standin.folder / "snapshots"
+    ones = np.ones((len(WORDS), LEARNED_DIM), np.float32)
+    store.learn(SHOP, "v1", lambda _keys, _text: ones)
+    names = snapshots.take(qdrant, backup, files, "night")
+    store.learn(SHOP, "v2", lambda _keys, _text: -ones)
+    snapshots.restore(qdrant, backup, files, "night")
+    again = open_shop().world.store
+    assert again.learned_by(SHOP) == "v1"
+    keys = [item_key(SHOP, word) for word in WORDS]
+    assert {round(float(row[0]), 4) for row in again.learned(SHOP, keys).values()} == {0.0884}
+    assert len(qdrant("GET", "/collections")["collections"]) == 3
+    [said] = again.maintain()  # the version that served when the snapshot was restored
+    assert "left over" in said
+    assert sorted(one["name"] for one in qdrant("GET", "/collections")["collections"]) == names

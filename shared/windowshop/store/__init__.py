@@ -4,9 +4,9 @@ Two implementations: `edge.EdgeStore` (in this process) and `server.ServerStore`
 `tenant` is the contract's store name: one shop of many; nothing ever crosses it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +16,58 @@ from windowshop.filters import FieldType, Filter
 Vector = NDArray[np.float32]
 Payload = dict[str, Any]
 
+LEARNED_DIM = 128
+"""Numbers in a `learned` vector, whichever tower made it."""
+
 
 class Hit(NamedTuple):
-    """One found item: its key and its cosine."""
+    """One found item: its key, and its cosine or (of a `WordSearch`) its dot product."""
 
     key: int
     score: float
 
 
 @dataclass(frozen=True, slots=True)
+class Sparse:
+    """Weights by 32-bit dimension, each named once; the dimension of an item is the low 32 bits of
+    its key, that of a word a hash of it.
+    """
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
-    """One dense search: the `limit` items nearest to `vector` among those that pass `where`."""
+    """One dense search: the `limit` items nearest to `vector` among those that pass `where`.
+
+    `vector` is [dim] for the `text` vectors, [LEARNED_DIM] for the `learned` ones. `made_by` names
+    the version of the tower that a `learned` one is from: items learned by another are not found
+    (None: whatever the items have).
+    """
 
     vector: Vector
     limit: int
     where: Filter | None = None
+    using: Literal["text", "learned"] = "text"
+    made_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse:
-    """Weights by 32-bit dimension; the dimension of an item is the low 32 bits of its key."""
+class WordSearch:
+    """One search by words: the `limit` items with the greatest dot product of their `words` and
+    these, among those that share a word and pass `where`. IDF is the asker's to multiply in.
+    """
 
-    indices: NDArray[np.uint32]
-    values: NDArray[np.float32]
+    words: Sparse
+    limit: int
+    where: Filter | None = None
+
+
+Make = Callable[[Sequence[int], Vector], Vector]
+"""(keys, their text vectors [n, dim]) -> their learned vectors [n, LEARNED_DIM]."""
+Progress = Callable[[int, int], None]
+"""Told (items done, items in all)."""
 
 
 @dataclass(slots=True)
@@ -73,16 +102,35 @@ class Store(Protocol):
         """Name of the encoder whose vectors this store holds."""
 
     # items
-    def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
+    def put_items(
+        self,
+        tenant: str,
+        items: Mapping[int, Payload],
+        words: Mapping[int, Sparse] | None = None,
+    ) -> None:
         """Write payloads whole (keeping vectors, and `embedded_at` / `vector_hash`), unless the
         stored `order` is greater. At most 1,000 a call.
+
+        `words` are written with the payload and replace what the item had; an item that is not
+        named in them keeps its own, and an empty `Sparse` takes them away.
         """
 
     def put_vectors(
-        self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
+        self,
+        tenant: str,
+        keys: Sequence[int],
+        vectors: Vector,
+        hashes: Sequence[str],
+        now_ms: int,
+        learned: Vector | None = None,
+        made_by: str | None = None,
     ) -> list[int]:
         """Set the `text` vectors [n, dim] of items whose `text_hash` still equals the given hash;
         sets `vector_hash` and `embedded_at`. Returns the keys that took effect.
+
+        `learned` [n, LEARNED_DIM] is written with them, unless this store has no learned vectors
+        (see `learned_by`), or has those of another version than `made_by` (None: never mind).
+        Without it, items keep the learned vector they have.
         """
 
     def items(
@@ -92,6 +140,9 @@ class Store(Protocol):
 
     def vectors(self, tenant: str, keys: Sequence[int]) -> dict[int, Vector]:
         """Text vectors [dim] of those that have one."""
+
+    def learned(self, tenant: str, keys: Sequence[int]) -> dict[int, Vector]:
+        """Learned vectors [LEARNED_DIM] of those that have one, all made by `learned_by`."""
 
     def delete_items(self, tenant: str, keys: Sequence[int], order: int | None = None) -> None:
         """Remove them; with `order`, only those stored with a smaller or equal order."""
@@ -109,11 +160,32 @@ class Store(Protocol):
     def waiting(self, tenant: str, limit: int) -> list[int]:
         """Keys of items whose vector is missing or was made from an older text."""
 
-    def search(self, tenant: str, searches: Sequence[Search]) -> list[list[Hit]]:
-        """All searches in one round trip, each best first. Items without a vector are not found."""
+    def search(self, tenant: str, searches: Sequence[Search | WordSearch]) -> list[list[Hit]]:
+        """All searches in one round trip, each best first. Items without the vector are not found,
+        so a search by what the store has of no item finds nothing.
+        """
 
     def count(self, tenant: str, where: Filter | None = None) -> int:
         """Number of items (exact)."""
+
+    # learned vectors
+    def learned_by(self, tenant: str) -> str | None:
+        """Version of the tower that made the learned vectors of this store; None: it has none.
+
+        Cheap, so ask before every use: another process may have swapped them (seen within a
+        minute on a server).
+        """
+
+    def learn(self, tenant: str, version: str, make: Make, progress: Progress | None = None) -> int:
+        """Put learned vectors made by `make` in the place of those that the items have; returns how
+        many items got one. Items without a text vector get none. Version "" takes them all away.
+
+        A new version of the items' collection is made beside the one that serves, items written
+        meanwhile are taken along, and it takes its place at once: a search sees the vectors of one
+        version only. A process that dies on the way leaves the old one, and what is half made is
+        removed later. Raises NotReady while another `learn` or upkeep is at work, InvalidInput when
+        `make` returns another shape or numbers that are not finite.
+        """
 
     # users
     def users(

@@ -2,27 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 
-from windowshop.store import Payload, Store
+from windowshop.store import Payload, Sparse, Store
 from windowshop.store.schema import KEPT, MAX_ITEMS
 
-Rows = Sequence[tuple[int, Payload]]
+Row = tuple[int, Payload, Sparse | None]
+"""An item: its key, its payload, its words."""
 
 
-def take_over(pages: Iterable[Rows], new: Store, tenant: str) -> None:
+def take_over(pages: Iterable[Sequence[Row]], new: Store, tenant: str) -> None:
     """Make the items of `tenant` in `new` those of `pages`, without what is said of the vectors.
 
-    Doing it again changes only what changed since; vectors that still fit their text stay.
+    Doing it again changes only what changed since; vectors that still fit their text stay. What a
+    tower learned from the vectors of the other model does not come along.
     """
     kept: set[int] = set()
     for rows in pages:
-        wanted = {key: _bare(payload) for key, payload in rows}
+        wanted = {key: _bare(payload) for key, payload, _ in rows}
+        words = {key: said for key, _, said in rows if said is not None}
         held = new.items(tenant, list(wanted))
         changed = {
             key: payload
             for key, payload in wanted.items()
             if key not in held or _bare(held[key]) != payload
         }
-        new.put_items(tenant, changed)
+        new.put_items(tenant, changed, {key: words[key] for key in changed if key in words})
         kept |= wanted.keys()
     cursor: int | None = None
     while True:

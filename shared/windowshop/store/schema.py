@@ -11,12 +11,13 @@ import numpy as np
 
 from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.filters import NAMED, And, AnyOf, FieldType, Filter
-from windowshop.store import Payload, StoredUser, Vector
+from windowshop.store import Payload, Sparse, StoredUser, Vector
 
 LAYOUT = 1
 """Raised when stored data must be made anew to be read by this code."""
 
-TEXT, TASTE, HISTORY = "text", "taste", "history"
+TEXT, LEARNED, WORDS = "text", "learned", "words"
+TASTE, HISTORY = "taste", "history"
 MARKS, BUCKET = "_marks", "_bucket"
 INTERNAL = (MARKS, BUCKET)
 """Payload fields that the stores add for themselves and never hand out."""
@@ -40,6 +41,8 @@ SCAN_BELOW_KB = 60
 """Smallest bucket that gets links of its own. Qdrant would also scan filters that pass fewer
 points than this, so scanning is decided by `plan` instead."""
 SEARCH_BREADTH = 200
+LEARNED_BREADTH = 2
+"""Learned vectors, which lie in more directions than those of texts, are walked more broadly."""
 OVERSAMPLING = 2.0
 
 SCAN_UP_TO = 25_000
@@ -65,7 +68,8 @@ def model_card(model: str, dim: int) -> dict[str, Any]:
 
 def check_model(card: Mapping[str, Any], model: str, dim: int, where: str) -> None:
     """Raises Misconfigured when `card` names another model than the one that shall be used."""
-    if card != model_card(model, dim):
+    wanted = model_card(model, dim)
+    if {name: card.get(name) for name in wanted} != wanted:
         raise Misconfigured(
             f"the vectors in {where} were made by {card.get('model')} and cannot be compared with "
             f"those of {model}: set `model` back, or run `windowshop rebuild --embed` to embed "
@@ -146,9 +150,19 @@ def check_batch(given: int) -> None:
         raise InvalidInput(f"at most {MAX_ITEMS} items a call, not {given}")
 
 
-def check_vectors(vectors: Vector, rows: int, dim: int) -> None:
+def check_vectors(vectors: Vector, rows: int, dim: int, which: str = "vectors") -> None:
     if vectors.shape != (rows, dim) or not bool(np.isfinite(vectors).all()):
-        raise InvalidInput(f"vectors must be finite and of shape ({rows}, {dim})")
+        raise InvalidInput(f"{which} must be finite and of shape ({rows}, {dim})")
+
+
+def check_words(words: Mapping[int, Sparse], items: Mapping[int, Payload]) -> None:
+    for key, one in words.items():
+        if key not in items:
+            raise InvalidInput(f"there are words of item {key}, but no item")
+        if one.indices.shape != one.values.shape or not bool(np.isfinite(one.values).all()):
+            raise InvalidInput(f"words of item {key} must be pairs of a dimension and a number")
+        if len(np.unique(one.indices)) != len(one.indices):
+            raise InvalidInput(f"words of item {key} name a dimension twice")
 
 
 T = TypeVar("T")
@@ -190,6 +204,10 @@ class Plan:
     exact: bool
     breadth: int = SEARCH_BREADTH
     detours: bool = False
+
+
+def breadth(how: Plan, using: str) -> int:
+    return how.breadth * (LEARNED_BREADTH if using == LEARNED else 1)
 
 
 def plan(passing: int, total: int) -> Plan:

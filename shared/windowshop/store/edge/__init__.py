@@ -19,17 +19,31 @@ from typing import Any, Literal, overload
 
 from windowshop.errors import NotReady, Unavailable
 from windowshop.filters import FieldType, Filter
-from windowshop.store import Hit, Neighbour, Payload, Search, Sparse, StoredUser, Vector
+from windowshop.store import (
+    LEARNED_DIM,
+    Hit,
+    Make,
+    Neighbour,
+    Payload,
+    Progress,
+    Search,
+    Sparse,
+    StoredUser,
+    Vector,
+    WordSearch,
+)
 from windowshop.store.edge.files import replace_file
 from windowshop.store.edge.items import Items
 from windowshop.store.edge.shard import Shard
 from windowshop.store.edge.users import Users
 from windowshop.store.refill import take_over
 from windowshop.store.schema import (
+    LEARNED,
     check_batch,
     check_model,
     check_tenant,
     check_vectors,
+    check_words,
     fingerprint,
     model_card,
     read_card,
@@ -142,18 +156,35 @@ class EdgeStore:
 
     # --- items -----------------------------------------------------------------------------------
 
-    def put_items(self, tenant: str, items: Mapping[int, Payload]) -> None:
+    def put_items(
+        self,
+        tenant: str,
+        items: Mapping[int, Payload],
+        words: Mapping[int, Sparse] | None = None,
+    ) -> None:
         check_batch(len(items))
+        check_words(words or {}, items)
         if items:
-            self._open_items(tenant, make=True).put(tenant, items)
+            self._open_items(tenant, make=True).put(tenant, items, words or {})
 
     def put_vectors(
-        self, tenant: str, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
+        self,
+        tenant: str,
+        keys: Sequence[int],
+        vectors: Vector,
+        hashes: Sequence[str],
+        now_ms: int,
+        learned: Vector | None = None,
+        made_by: str | None = None,
     ) -> list[int]:
         check_batch(len(keys))
         check_vectors(vectors, len(keys), self._dim)
+        if learned is not None:
+            check_vectors(learned, len(keys), LEARNED_DIM, "learned vectors")
         held = self._open_items(tenant)
-        return [] if held is None else held.put_vectors(keys, vectors, hashes, now_ms)
+        if held is None:
+            return []
+        return held.put_vectors(keys, vectors, hashes, now_ms, learned, made_by)
 
     def items(
         self, tenant: str, keys: Sequence[int], fields: Sequence[str] | None = None
@@ -164,6 +195,10 @@ class EdgeStore:
     def vectors(self, tenant: str, keys: Sequence[int]) -> dict[int, Vector]:
         held = self._open_items(tenant)
         return {} if held is None else held.vectors(keys)
+
+    def learned(self, tenant: str, keys: Sequence[int]) -> dict[int, Vector]:
+        held = self._open_items(tenant)
+        return {} if held is None else held.vectors(keys, LEARNED)
 
     def delete_items(self, tenant: str, keys: Sequence[int], order: int | None = None) -> None:
         held = self._open_items(tenant)
@@ -185,13 +220,30 @@ class EdgeStore:
         held = self._open_items(tenant)
         return [] if held is None else held.waiting(limit)
 
-    def search(self, tenant: str, searches: Sequence[Search]) -> list[list[Hit]]:
+    def search(self, tenant: str, searches: Sequence[Search | WordSearch]) -> list[list[Hit]]:
         held = self._open_items(tenant)
         return [[] for _ in searches] if held is None else held.search(searches)
 
     def count(self, tenant: str, where: Filter | None = None) -> int:
         held = self._open_items(tenant)
         return 0 if held is None else held.count(where)
+
+    # --- learned vectors -------------------------------------------------------------------------
+
+    def learned_by(self, tenant: str) -> str | None:
+        held = self._open_items(tenant)
+        return (held.shard.version or None) if held is not None else None
+
+    def learn(self, tenant: str, version: str, make: Make, progress: Progress | None = None) -> int:
+        if not self._building.acquire(blocking=False):
+            raise NotReady("an index is being built or learned vectors are written: try again")
+        try:
+            held = self._open_items(tenant)
+            if held is None or version == held.shard.version == "":
+                return 0
+            return held.learn(version, make, progress)
+        finally:
+            self._building.release()
 
     # --- users -----------------------------------------------------------------------------------
 
@@ -257,6 +309,16 @@ class EdgeStore:
             return done
         finally:
             self._building.release()
+
+    def copy_items(self, tenant: str, root: Path) -> None:
+        """The items of a store as of now, vectors and all, in a new folder that is opened as an
+        `EdgeStore` of the same model. Writers of items wait meanwhile. Raises Unavailable.
+        """
+        root.mkdir()
+        replace_file(root / "model.json", json.dumps(model_card(self._model, self._dim)))
+        held = self._open_items(tenant)
+        if held is not None:
+            held.shard.copy(root / tenant / self._folder(tenant, "items").name)
 
     def flush(self) -> None:
         for shard in self._shards():

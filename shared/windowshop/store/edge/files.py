@@ -23,16 +23,22 @@ def copy_folder(source: Path, target: Path) -> None:
 
 def _copy_file(source: Path, target: Path) -> None:
     with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
-        size = os.fstat(reader.fileno()).st_size
-        writer.truncate(size)
-        at = 0
-        while at < size:
-            try:
-                start = os.lseek(reader.fileno(), at, os.SEEK_DATA)
-            except OSError:  # nothing but a hole from here to the end
-                return
-            at = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
-            _copy_range(reader.fileno(), writer.fileno(), start, at)
+        writer.truncate(os.fstat(reader.fileno()).st_size)
+        for start, end in _ranges(reader.fileno()):
+            _copy_range(reader.fileno(), writer.fileno(), start, end)
+
+
+def _ranges(file: int) -> Iterator[tuple[int, int]]:
+    """Where a file is no hole: (start, end) of each part."""
+    size = os.fstat(file).st_size
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(file, at, os.SEEK_DATA)
+        except OSError:  # nothing but a hole from here to the end
+            return
+        at = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, at
 
 
 def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
@@ -50,8 +56,10 @@ def read_through(folder: Path) -> None:
     buffer = bytearray(CHUNK)
     for file in _files(folder):
         with file.open("rb", buffering=0) as opened:
-            while opened.readinto(buffer):
-                pass
+            for start, end in _ranges(opened.fileno()):
+                opened.seek(start)
+                while opened.tell() < end and opened.readinto(buffer):
+                    pass
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -8,19 +8,32 @@ import numpy as np
 import qdrant_edge as q
 
 from windowshop.filters import FieldType, Filter
-from windowshop.store import Hit, Payload, Search, Vector
+from windowshop.store import (
+    Hit,
+    Make,
+    Payload,
+    Progress,
+    Search,
+    Sparse,
+    Vector,
+    WordSearch,
+)
 from windowshop.store.edge.filters import marked, to_edge
-from windowshop.store.edge.layout import index_params, item_config, item_indexes
-from windowshop.store.edge.shard import Shard, translated
+from windowshop.store.edge.layout import ItemLayout, index_params, item_indexes
+from windowshop.store.edge.learning import Learning
+from windowshop.store.edge.searching import Way, can_find
+from windowshop.store.edge.shard import PointId, Shard, translated
+from windowshop.store.edge.vectors import said, sparse_held
+from windowshop.store.refill import Row
 from windowshop.store.schema import (
     INDEX_FROM,
     INTERNAL,
     KEPT,
+    LEARNED,
     MARKS,
-    OVERSAMPLING,
     TEXT,
     WAITING,
-    Plan,
+    WORDS,
     chunks,
     is_older,
     item_payload,
@@ -50,7 +63,7 @@ class Items:
     """What `EdgeStore` does with one store's items; see the port for what each method promises."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        self.shard = Shard(folder, item_config(dim), int)
+        self.shard = Shard(folder, ItemLayout(dim), int)
         self._indexed = False
         self._index_payload()
         self._parked = self._find_parked()
@@ -58,7 +71,7 @@ class Items:
     # --- writing ---------------------------------------------------------------------------------
 
     @translated()
-    def put(self, tenant: str, items: Mapping[int, Payload]) -> None:
+    def put(self, tenant: str, items: Mapping[int, Payload], words: Mapping[int, Sparse]) -> None:
         with self.shard.lock:
             held = self.read(list(items), ("order", *KEPT))
             writes = {
@@ -70,36 +83,70 @@ class Items:
             for key, whole in writes.items():
                 if whole.get("available") is not True:
                     self._park(key)
-            new = [q.Point(key, {}, whole) for key, whole in writes.items() if key not in held]
+            new = [
+                q.Point(key, said(words.get(key)), whole)
+                for key, whole in writes.items()
+                if key not in held
+            ]
             for points in chunks(new, WRITE_CHUNK):
                 self._upsert(points)
+            # First the words: who is stopped in between, and tries again, finds the old payload.
+            self._put_words({key: words[key] for key in writes if key in held and key in words})
             for key in writes.keys() & held.keys():
                 self.shard.write(q.UpdateOperation.overwrite_payload([key], writes[key]), [key])
             self._unpark(key for key, whole in writes.items() if whole.get("available") is True)
             self._index_payload()
 
+    def _put_words(self, words: Mapping[int, Sparse]) -> None:
+        rows = [q.PointVectors(key, made) for key, one in words.items() if (made := said(one))]
+        for part in chunks(rows, WRITE_CHUNK):
+            written = [int(row.id) for row in part]
+            self.shard.write(q.UpdateOperation.update_vectors(list(part)), written)
+        gone: list[PointId] = [key for key, one in words.items() if not len(one.indices)]
+        if gone:
+            self.shard.write(q.UpdateOperation.delete_vectors(gone, [WORDS]), gone)
+
     @translated()
     def put_vectors(
-        self, keys: Sequence[int], vectors: Vector, hashes: Sequence[str], now_ms: int
+        self,
+        keys: Sequence[int],
+        vectors: Vector,
+        hashes: Sequence[str],
+        now_ms: int,
+        learned: Vector | None,
+        made_by: str | None,
     ) -> list[int]:
         done: list[int] = []
-        rows = list(zip(keys, vectors, hashes, strict=True))
-        for part in chunks(rows, WRITE_CHUNK):
+        for part in chunks(range(len(keys)), WRITE_CHUNK):
             with self.shard.lock:
-                held = self.read([key for key, _, _ in part])
+                held = self._whole([keys[n] for n in part])
+                taken = learned if made_by in (None, self.shard.version) else None
                 points = []
-                for key, vector, made_from in part:
-                    payload = held.get(key)
-                    if payload is None or payload.get("text_hash") != made_from:
+                for n in part:
+                    key, made_from = keys[n], hashes[n]
+                    payload, rest = held.get(key, ({}, {}))
+                    if not payload or payload.get("text_hash") != made_from:
                         continue
                     whole = item_payload(payload["store"], key, payload, None)
                     whole |= {"vector_hash": made_from, "embedded_at": now_ms}
                     whole[MARKS] = marks(whole)
-                    points.append(q.Point(key, {TEXT: vector.tolist()}, whole))
+                    rest[TEXT] = vectors[n].tolist()
+                    if taken is not None and self.shard.version:
+                        rest[LEARNED] = taken[n].tolist()
+                    points.append(q.Point(key, rest, whole))
                 if points:
                     self._upsert(points)
                     done += [int(point.id) for point in points]
         return done
+
+    def _whole(self, keys: Sequence[int]) -> dict[int, tuple[Payload, dict[str, Any]]]:
+        """Payloads, and the vectors that a new text vector leaves as they are."""
+        others = [WORDS, LEARNED] if self.shard.version else [WORDS]
+        found: dict[int, tuple[Payload, dict[str, Any]]] = {}
+        for record in self.shard.retrieve(keys, PUBLIC, others):
+            vectors: Any = record.vector or {}
+            found[int(record.id)] = record.payload or {}, dict(vectors)
+        return found
 
     @translated()
     def delete(self, keys: Sequence[int], order: int | None) -> None:
@@ -144,12 +191,14 @@ class Items:
         return found
 
     @translated()
-    def vectors(self, keys: Sequence[int]) -> dict[int, Vector]:
+    def vectors(self, keys: Sequence[int], name: str = TEXT) -> dict[int, Vector]:
         found: dict[int, Vector] = {}
+        if name == LEARNED and not self.shard.version:
+            return found
         for part in chunks(keys, READ_CHUNK):
-            for record in self.shard.retrieve(part, False, [TEXT]):
+            for record in self.shard.retrieve(part, False, [name]):
                 held: Any = record.vector or {}
-                row = held.get(TEXT)
+                row = held.get(name)
                 if row is not None:
                     found[int(record.id)] = np.asarray(row, np.float32)
         return found
@@ -163,11 +212,13 @@ class Items:
         records, following = self._scroll(cursor, limit, passing, wanted)
         return [(record.id, record.payload or {}) for record in records], following
 
-    def pages(self) -> Iterator[list[tuple[int, Payload]]]:
+    def pages(self) -> Iterator[list[Row]]:
         cursor: int | None = None
         while True:
-            rows, cursor = self.scan(cursor, SCAN_CHUNK, None, None)
-            yield rows
+            records, cursor = self._scroll(cursor, SCAN_CHUNK, None, PUBLIC, [WORDS])
+            yield [
+                (record.id, record.payload or {}, sparse_held(record, WORDS)) for record in records
+            ]
             if cursor is None:
                 return
 
@@ -176,9 +227,14 @@ class Items:
         return [record.id for record in records]
 
     def _scroll(
-        self, cursor: int | None, limit: int, where: q.Filter | None, wanted: Any
+        self,
+        cursor: int | None,
+        limit: int,
+        where: q.Filter | None,
+        wanted: Any,
+        vectors: Any = False,
     ) -> tuple[list[Any], Any]:
-        request = q.ScrollRequest(cursor, limit, where, wanted, False)
+        request = q.ScrollRequest(cursor, limit, where, wanted, vectors)
 
         def scroll(shard: q.EdgeShard) -> tuple[list[Any], Any]:
             return shard.scroll(request)
@@ -197,9 +253,21 @@ class Items:
     # --- searching -------------------------------------------------------------------------------
 
     @translated()
-    def search(self, searches: Sequence[Search]) -> list[list[Hit]]:
+    def search(self, searches: Sequence[Search | WordSearch]) -> list[list[Hit]]:
+        while True:
+            version = self.shard.version
+            asked = [n for n, search in enumerate(searches) if can_find(search, version)]
+            found: list[list[Hit]] = [[] for _ in searches]
+            if asked:
+                answers = self._search([searches[n] for n in asked])
+                for n, hits in zip(asked, answers, strict=True):
+                    found[n] = hits
+            if version == self.shard.version:  # else some may have been asked of the next version
+                return found
+
+    def _search(self, searches: Sequence[Search | WordSearch]) -> list[list[Hit]]:
         parked = self._parked
-        ways: dict[Filter | None, _Way] = {}
+        ways: dict[Filter | None, Way] = {}
         for search in searches:
             if search.where not in ways:
                 ways[search.where] = self._way(search.where, parked)
@@ -223,7 +291,7 @@ class Items:
             return [self.shard.read(lambda shard: shard.query(requests[0]))]
         return self.shard.read(lambda shard: shard.query_batch(q.QueryBatchRequest(requests)))
 
-    def _way(self, where: Filter | None, parked: set[int] | None) -> "_Way":
+    def _way(self, where: Filter | None, parked: set[int] | None) -> "Way":
         """How to search under a filter. `available` filters nearly every search and leaves out
         little: a third of the time goes when we take some more and drop these ourselves.
         """
@@ -235,7 +303,7 @@ class Items:
         passing = total
         if where is not None and total >= INDEX_FROM:
             passing = self._count(where, exact=False)
-        return _Way(None if where is None else to_edge(where), plan(passing, total), dropped, total)
+        return Way(None if where is None else to_edge(where), plan(passing, total), dropped, total)
 
     # --- items that may not be served ------------------------------------------------------------
 
@@ -263,40 +331,16 @@ class Items:
         enough = min(max(CHANGED_LEAST, int(total * CHANGED_SHARE)), CHANGED_MOST)
         return total > INDEX_FROM and self.shard.changed >= enough
 
-
-class _Way:
-    """The part of a search that its filter decides."""
-
-    __slots__ = ("_dropped", "_filter", "_params", "_total")
-
-    def __init__(self, passing: q.Filter | None, how: Plan, dropped: int, total: int) -> None:
-        self._filter = passing
-        self._params = _params(how)
-        self._dropped, self._total = dropped, total
-
-    def spare(self, limit: int) -> int:
-        """So many more than wanted are asked for, because so many may have to be dropped."""
-        if not self._dropped:
+    def learn(self, version: str, make: Make, progress: Progress | None) -> int:
+        # A second vector moves every item out of the graph that it was in, so that is built anew;
+        # and what is left of it is not readable (0.9.0) until then, however small the store is now.
+        index = version != "" and (self.shard.points() > INDEX_FROM or self.shard.indexed())
+        self.shard.rebuild(Learning(version, make, progress), index)
+        if not version:
             return 0
-        return min(self._dropped, 10 + 2 * limit * self._dropped // self._total)
-
-    def request(self, search: Search) -> q.QueryRequest:
-        return q.QueryRequest(
-            limit=search.limit + self.spare(search.limit),
-            query=q.Query.Nearest(search.vector.tolist(), TEXT),
-            filter=self._filter,
-            params=self._params,
-        )
-
-
-def _params(how: Plan) -> q.SearchParams:
-    if how.exact:
-        return q.SearchParams(exact=True)
-    return q.SearchParams(
-        hnsw_ef=how.breadth,
-        quantization=q.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=q.AcornSearchParams(enable=True, max_selectivity=1.0) if how.detours else None,
-    )
+        having = q.Filter(must=[q.HasVectorCondition(LEARNED)])
+        learned = q.CountRequest(exact=True, filter=having)
+        return self.shard.read(lambda shard: int(shard.count(learned)))
 
 
 def _top_level(fields: Sequence[str]) -> list[str]:

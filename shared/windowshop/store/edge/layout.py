@@ -1,21 +1,25 @@
 """How the two collections are laid out in Edge: vectors, graph, quantization, payload indexes."""
 
+from pathlib import Path
 from typing import Any
 
 import qdrant_edge as q
 
 from windowshop.filters import FieldType
+from windowshop.store import LEARNED_DIM
 from windowshop.store.schema import (
     BREADTH,
     BUCKET,
     HISTORY,
     ITEM_INDEXES,
+    LEARNED,
     LINKS,
     LONG,
     MARKS,
     SCAN_BELOW_KB,
     TASTE,
     TEXT,
+    WORDS,
 )
 
 # Everything is mapped from files and kept in the page cache: Edge loads a shard with Python's lock
@@ -23,9 +27,43 @@ from windowshop.store.schema import (
 CACHED = q.Memory.Cached
 
 
-def item_config(dim: int) -> q.EdgeConfig:
+class ItemLayout:
+    """Items have `words`, and `learned` vectors where a tower was trained."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+
+    def config(self, learned: bool) -> q.EdgeConfig:
+        return item_config(self._dim, learned)
+
+    def converted(self, home: Path) -> q.EdgeShard:
+        """Before there were words: room for them is made at once, in the shard as it is."""
+        shard = q.EdgeShard.load(str(home), item_config(self._dim, words=False))
+        shard.update(q.UpdateOperation.create_sparse_vector(WORDS))
+        return shard
+
+
+class UserLayout:
+    """As it always was."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+
+    def config(self, learned: bool) -> q.EdgeConfig:
+        return user_config(self._dim)
+
+    def converted(self, home: Path) -> None:
+        pass
+
+
+def item_config(dim: int, learned: bool = False, words: bool = True) -> q.EdgeConfig:
+    widths = {TEXT: dim, **({LEARNED: LEARNED_DIM} if learned else {})}
     return q.EdgeConfig(
-        vectors={TEXT: q.EdgeVectorParams(dim, q.Distance.Cosine, memory=CACHED)},
+        vectors={
+            name: q.EdgeVectorParams(width, q.Distance.Cosine, memory=CACHED)
+            for name, width in widths.items()
+        },
+        sparse_vectors={WORDS: q.EdgeSparseVectorParams(memory=CACHED)} if words else None,
         payload_memory=CACHED,
         id_tracker_memory=CACHED,
         hnsw_config=q.HnswIndexConfig(

@@ -9,8 +9,9 @@ import numpy as np
 import qdrant_edge as q
 
 from windowshop.store import Neighbour, Sparse, StoredUser
-from windowshop.store.edge.layout import user_config
+from windowshop.store.edge.layout import UserLayout
 from windowshop.store.edge.shard import PointId, Shard, translated
+from windowshop.store.edge.vectors import sparse, sparse_held
 from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user, user_payload
 
 WRITE_CHUNK = 32
@@ -25,7 +26,7 @@ class Users:
     """What `EdgeStore` does with one store's users; see the port for what each method promises."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        self.shard = Shard(folder, user_config(dim), str)
+        self.shard = Shard(folder, UserLayout(dim), str)
         self._tails: dict[int, tuple[str, str]] = {}
 
     @translated()
@@ -36,7 +37,7 @@ class Users:
                 key = str(record.id)
                 found[key] = user = stored_user(key, record.payload or {})
                 if vectors:
-                    _add_vectors(user, record.vector or {})
+                    _add_vectors(user, record)
         return found
 
     @translated()
@@ -74,10 +75,8 @@ class Users:
 
     @translated()
     def neighbours(self, query: Sparse, limit: int, exclude: Sequence[str]) -> list[Neighbour]:
-        near = q.SparseVector(query.indices.tolist(), query.values.tolist())
-        request = q.QueryRequest(
-            limit=limit + len(exclude), query=q.Query.Nearest(near, HISTORY), with_payload=False
-        )
+        near = q.Query.Nearest(sparse(query), HISTORY)
+        request = q.QueryRequest(limit=limit + len(exclude), query=near, with_payload=False)
         points = self.shard.read(lambda shard: shard.query(request))
         found = [(_number(point.id), point.score) for point in points]
         left_out = set(exclude)
@@ -139,15 +138,12 @@ def _vectors(user: StoredUser) -> dict[str, Any]:
     if user.taste is not None:
         found[TASTE] = user.taste.tolist()
     if user.history is not None and len(user.history.indices):
-        found[HISTORY] = q.SparseVector(user.history.indices.tolist(), user.history.values.tolist())
+        found[HISTORY] = sparse(user.history)
     return found
 
 
-def _add_vectors(user: StoredUser, vectors: Any) -> None:
+def _add_vectors(user: StoredUser, record: q.Record) -> None:
+    vectors: Any = record.vector or {}
     if TASTE in vectors:
         user.taste = np.asarray(vectors[TASTE], np.float32)
-    if HISTORY in vectors:
-        sparse = vectors[HISTORY]
-        user.history = Sparse(
-            np.asarray(sparse.indices, np.uint32), np.asarray(sparse.values, np.float32)
-        )
+    user.history = sparse_held(record, HISTORY)

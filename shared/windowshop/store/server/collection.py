@@ -6,7 +6,8 @@ from typing import Any
 
 from qdrant_client import models as m
 
-from windowshop.store.schema import MAX_ITEMS, chunks
+from windowshop.store.schema import MAX_ITEMS, WORDS, chunks
+from windowshop.store.server.errors import is_missing
 from windowshop.store.server.filters import of_store
 from windowshop.store.server.line import Line
 from windowshop.store.server.operations import WRITE
@@ -33,7 +34,12 @@ class Collection:
     def update(self, operations: Sequence[m.UpdateOperation]) -> None:
         if operations:
             with self._line.calling() as client:
-                client.batch_update_points(self.name, list(operations), ordering=IN_ORDER)
+                try:
+                    client.batch_update_points(self.name, list(operations), ordering=IN_ORDER)
+                except Exception as error:
+                    # Vectors of a point that is just being deleted; the rest was written.
+                    if not is_missing(error):
+                        raise
 
     def written(self, ids: Sequence[Any], write: str) -> set[Any]:
         """Those of the points that are from this write."""
@@ -64,23 +70,37 @@ class Collection:
         return found
 
     def scroll(
-        self, where: m.Filter, cursor: Any, limit: int, payload: Any
+        self, where: m.Filter | None, cursor: Any, limit: int, payload: Any, vectors: Any = False
     ) -> tuple[list[m.Record], Any]:
         with self._line.calling() as client:
             return client.scroll(
-                self.name, scroll_filter=where, offset=cursor, limit=limit, with_payload=payload
+                self.name,
+                scroll_filter=where,
+                offset=cursor,
+                limit=limit,
+                with_payload=payload,
+                with_vectors=vectors,
             )
 
-    def pages(self, tenant: str, payload: Any) -> Iterator[list[m.Record]]:
+    def pages(self, tenant: str, payload: Any, vectors: Any = False) -> Iterator[list[m.Record]]:
         """All points of a store."""
+        return self._pages(of_store(tenant), PAGE, payload, vectors)
+
+    def everything(self, page: int, payload: Any, vectors: Any) -> Iterator[list[m.Record]]:
+        """All points of all stores, by id."""
+        return self._pages(None, page, payload, vectors)
+
+    def _pages(
+        self, where: m.Filter | None, page: int, payload: Any, vectors: Any
+    ) -> Iterator[list[m.Record]]:
         cursor: Any = None
         while True:
-            records, cursor = self.scroll(of_store(tenant), cursor, PAGE, payload)
+            records, cursor = self.scroll(where, cursor, page, payload, vectors)
             yield records
             if cursor is None:
                 return
 
-    def count(self, where: m.Filter, exact: bool = True) -> int:
+    def count(self, where: m.Filter | None, exact: bool = True) -> int:
         with self._line.calling() as client:
             return client.count(self.name, count_filter=where, exact=exact).count
 
@@ -97,6 +117,10 @@ class Collection:
     def indexes(self) -> dict[str, m.PayloadIndexInfo]:
         with self._line.calling() as client:
             return client.get_collection(self.name).payload_schema
+
+    def has_words(self) -> bool:
+        with self._line.calling() as client:
+            return WORDS in (client.get_collection(self.name).config.params.sparse_vectors or {})
 
     def index(self, path: str, schema: Any) -> None:
         with self._line.calling() as client:

@@ -38,13 +38,20 @@ def is_away(error: BaseException) -> bool:
     return isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout)
 
 
-def is_gone(error: BaseException) -> bool:
+def is_gone(error: BaseException | None) -> bool:
     """Whether the server says that a collection is not there."""
     return (
         isinstance(error, UnexpectedResponse)
         and error.status_code == 404
         and b"ollection" in error.content
     )
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether vectors were meant for a point that is not there."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code == 404 and b"No point with id" in error.content
+    return isinstance(error, KeyError)  # the client's local mode
 
 
 def _first_words(text: str) -> str:

@@ -6,16 +6,19 @@ from qdrant_client import QdrantClient
 from qdrant_client import models as m
 
 from windowshop.filters import FieldType
+from windowshop.store import LEARNED_DIM
 from windowshop.store.schema import (
     BREADTH,
     BUCKET,
     HISTORY,
     ITEM_INDEXES,
+    LEARNED,
     LINKS,
     MARKS,
     SCAN_BELOW_KB,
     TASTE,
     TEXT,
+    WORDS,
 )
 from windowshop.store.server.operations import WRITE
 
@@ -65,12 +68,23 @@ def user_indexes() -> dict[str, Schema]:
     return {"store": STORE, "version": index_params("integer")}
 
 
-def create_items(client: QdrantClient, name: str, dim: int, card: dict[str, Any]) -> None:
+def create_items(
+    client: QdrantClient, name: str, dim: int, card: dict[str, Any], learned: bool = False
+) -> None:
+    """`learned`: with room for a second vector, which takes room of every item that has none."""
+    widths = {TEXT: dim, **({LEARNED: LEARNED_DIM} if learned else {})}
     client.create_collection(
         name,
         # In memory are int8 copies; the originals rank again what these find. Where there is memory
         # to spare the system keeps them there all the same.
-        vectors_config={TEXT: m.VectorParams(size=dim, distance=m.Distance.COSINE, on_disk=True)},
+        vectors_config={
+            vector: m.VectorParams(size=width, distance=m.Distance.COSINE, on_disk=True)
+            for vector, width in widths.items()
+        },
+        # Only searches by words read it: through the page cache, not in memory for good.
+        sparse_vectors_config={
+            WORDS: m.SparseVectorParams(index=m.SparseIndexParams(on_disk=True))
+        },
         hnsw_config=m.HnswConfigDiff(
             m=LINKS,
             payload_m=LINKS,

@@ -8,20 +8,24 @@ writer looks again whose write it finds.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 from qdrant_client import models as m
 
 from windowshop.errors import InvalidInput
-from windowshop.store import Payload, StoredUser, Vector
+from windowshop.store import Payload, Sparse, StoredUser, Vector
 from windowshop.store.schema import (
     BUCKET,
     HISTORY,
+    LEARNED,
     MARKS,
     OVERSAMPLING,
     TASTE,
     TEXT,
     WAITING,
+    WORDS,
     Plan,
+    breadth,
     is_waiting,
     item_payload,
     json_path,
@@ -42,8 +46,45 @@ def wanted(fields: Sequence[str] | None, *more: str) -> Any:
     return [json_path(field) for field in {*fields, *more} if field not in HIDDEN]
 
 
-def new_item(tenant: str, key: int, payload: Payload, write: str) -> m.PointStruct:
-    return m.PointStruct(id=key, vector={}, payload=_whole(tenant, key, payload, None, write))
+def new_item(
+    tenant: str, key: int, payload: Payload, words: Sparse | None, write: str
+) -> m.PointStruct:
+    vector: Any = {} if words is None or not len(words.indices) else {WORDS: sparse(words)}
+    return m.PointStruct(id=key, vector=vector, payload=_whole(tenant, key, payload, None, write))
+
+
+def begun(write: str) -> str:
+    """What a write is called until an item's words have followed its payload: who copies the item
+    in between sees that more is to come.
+    """
+    return f"{write}+"
+
+
+def changed_words(tenant: str, words: Mapping[int, Sparse], write: str) -> list[m.UpdateOperation]:
+    """The words of items whose payload was just written as `begun`, as far as it still is."""
+    if not words:
+        return []
+    made: list[m.UpdateOperation] = []
+    keys: list[m.ExtendedPointId] = list(words)
+    gone = [key for key in keys if not len(words[int(key)].indices)]
+    if gone:
+        still = of_store(tenant, among(gone), equals(WRITE, begun(write)))
+        delete = m.DeleteVectors(vector=[WORDS], filter=still)
+        made.append(m.DeleteVectorsOperation(delete_vectors=delete))
+    new = [
+        m.PointVectors(id=key, vector={WORDS: sparse(one)})
+        for key, one in words.items()
+        if len(one.indices)
+    ]
+    if new:  # where one of them was deleted just now the rest is not done, and tried again
+        still = of_store(tenant, equals(WRITE, begun(write)))
+        update = m.UpdateVectors(points=new, update_filter=still)
+        made.append(m.UpdateVectorsOperation(update_vectors=update))
+    still = of_store(tenant, among(keys), equals(WRITE, begun(write)))
+    made.append(
+        m.SetPayloadOperation(set_payload=m.SetPayload(payload={WRITE: write}, filter=still))
+    )
+    return made
 
 
 def changed_item(
@@ -61,10 +102,24 @@ def _whole(tenant: str, key: int, payload: Payload, held: Payload | None, write:
 
 
 def embedded_item(
-    key: int, held: Payload, vector: Vector, made_from: str, now_ms: int, write: str
+    held: m.Record, text: Vector, learned: Vector | None, now_ms: int, write: str
 ) -> m.PointStruct:
-    said = {"vector_hash": made_from, "embedded_at": now_ms, MARKS: [], WRITE: write}
-    return m.PointStruct(id=key, vector={TEXT: vector.tolist()}, payload=held | said)
+    """An item as it is held, with new vectors made from the text that it has."""
+    payload = held.payload or {}
+    said = {
+        "vector_hash": payload["text_hash"],
+        "embedded_at": now_ms,
+        MARKS: [],
+        WRITE: write,
+    }
+    vectors = vectors_held(held) | {TEXT: text.tolist()}
+    if learned is not None:
+        vectors[LEARNED] = learned.tolist()
+    return m.PointStruct(id=held.id, vector=vectors, payload=payload | said)
+
+
+def vectors_held(record: m.Record) -> dict[str, Any]:
+    return dict(record.vector) if isinstance(record.vector, dict) else {}
 
 
 def user_point(tenant: str, user: StoredUser, write: str) -> m.PointStruct:
@@ -77,10 +132,19 @@ def vectors_of(user: StoredUser) -> dict[str, Any]:
     if user.taste is not None:
         vectors[TASTE] = user.taste.tolist()
     if user.history is not None and len(user.history.indices):
-        vectors[HISTORY] = m.SparseVector(
-            indices=user.history.indices.tolist(), values=user.history.values.tolist()
-        )
+        vectors[HISTORY] = sparse(user.history)
     return vectors
+
+
+def sparse(given: Sparse) -> m.SparseVector:
+    return m.SparseVector(indices=given.indices.tolist(), values=given.values.tolist())
+
+
+def sparse_held(record: m.Record, name: str) -> Sparse | None:
+    held = vectors_held(record).get(name)
+    if held is None:
+        return None
+    return Sparse(np.asarray(held.indices, np.uint32), np.asarray(held.values, np.float32))
 
 
 def insert(points: Sequence[m.PointStruct]) -> m.UpdateOperation:
@@ -107,11 +171,11 @@ def as_read(tenant: str, held: Iterable[Payload]) -> m.Filter:
     return of_store(tenant, one_of(WRITE, sorted({payload[WRITE] for payload in held})))
 
 
-def params(how: Plan) -> m.SearchParams:
+def params(how: Plan, using: str) -> m.SearchParams:
     if how.exact:
         return m.SearchParams(exact=True)
     return m.SearchParams(
-        hnsw_ef=how.breadth,
+        hnsw_ef=breadth(how, using),
         quantization=m.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=m.AcornSearchParams(enable=True, max_selectivity=1.0) if how.detours else None,
     )

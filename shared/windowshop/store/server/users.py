@@ -1,7 +1,6 @@
 """The users of all stores on a server."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from qdrant_client import models as m
@@ -10,7 +9,16 @@ from windowshop.store import Neighbour, Sparse, StoredUser
 from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user
 from windowshop.store.server.collection import Collection, new_write
 from windowshop.store.server.filters import among, equals, of_store
-from windowshop.store.server.operations import insert, replace, user_point, vectors_of, wanted
+from windowshop.store.server.operations import (
+    insert,
+    replace,
+    sparse,
+    sparse_held,
+    user_point,
+    vectors_held,
+    vectors_of,
+    wanted,
+)
 
 A_CALL = 200
 """Users in one request: a large profile is 40 kB, and a server takes 32 MB."""
@@ -30,8 +38,8 @@ class Users:
                 continue
             key = str(record.id)
             found[key] = stored_user(key, payload)
-            if vectors and isinstance(record.vector, dict):
-                _add_vectors(found[key], record.vector)
+            if vectors:
+                _add_vectors(found[key], record)
         return found
 
     def put(self, tenant: str, users: Sequence[StoredUser]) -> list[str]:
@@ -57,14 +65,10 @@ class Users:
         where = of_store(tenant)
         if exclude:
             where.must_not = [among(list(exclude))]
-        near = m.SparseVector(indices=query.indices.tolist(), values=query.values.tolist())
-        [points] = self._points.query(
-            [
-                m.QueryRequest(
-                    query=near, using=HISTORY, limit=limit, filter=where, with_payload=["tail"]
-                )
-            ]
+        asked = m.QueryRequest(
+            query=sparse(query), using=HISTORY, limit=limit, filter=where, with_payload=["tail"]
         )
+        [points] = self._points.query([asked])
         return [Neighbour(str(p.id), p.score, (p.payload or {}).get("tail", "")) for p in points]
 
     def count(self, tenant: str) -> int:
@@ -106,11 +110,8 @@ def _removals(tenant: str, written: Sequence[StoredUser]) -> list[m.UpdateOperat
     ]
 
 
-def _add_vectors(user: StoredUser, vectors: dict[str, Any]) -> None:
-    if TASTE in vectors:
-        user.taste = np.asarray(vectors[TASTE], np.float32)
-    if HISTORY in vectors:
-        sparse = vectors[HISTORY]
-        user.history = Sparse(
-            np.asarray(sparse.indices, np.uint32), np.asarray(sparse.values, np.float32)
-        )
+def _add_vectors(user: StoredUser, record: m.Record) -> None:
+    taste = vectors_held(record).get(TASTE)
+    if taste is not None:
+        user.taste = np.asarray(taste, np.float32)
+    user.history = sparse_held(record, HISTORY)
