@@ -20,6 +20,7 @@ NAMES = (
     "functions",
     "wire",
     "handlers",
+    "words",
 )
 LATEST = Path(__file__).with_name("latest.json")
 

@@ -17,8 +17,10 @@ from windowshop.records import (
     item_key,
     read,
 )
+from windowshop.space import places_of_items
 from windowshop.store import Payload, Vector
 from windowshop.store.schema import is_older
+from windowshop.vocabulary import words_of
 from windowshop.world import World
 
 BATCH = 1_000
@@ -107,7 +109,7 @@ def put_items(
             payload["order"] = order
             changed[key] = payload
         if changed:
-            world.store.put_items(tenant, changed)
+            world.store.put_items(tenant, changed, words_of(changed))
             world.forget_cached(state, changed, vectors=False)
     return written
 
@@ -227,13 +229,15 @@ def put_vectors(world: World, tenant: str, wanted: Sequence[Wanted], vectors: Ve
     """Store the vectors [n, dim] of texts; returns how many took effect: a text that was changed
     meanwhile waits for its own.
     """
-    done = 0
+    done, state = 0, world.tenant(tenant)
     for start in range(0, len(wanted), BATCH):
         part = wanted[start : start + BATCH]
         keys, hashes = [one.key for one in part], [one.text_hash for one in part]
         rows = vectors[start : start + BATCH]
-        done += len(world.store.put_vectors(tenant, keys, rows, hashes, world.wall()))
-    world.forget_cached(world.tenant(tenant), [one.key for one in wanted])
+        places = places_of_items(world, state, keys, rows)
+        more = {} if places is None else places._asdict()
+        done += len(world.store.put_vectors(tenant, keys, rows, hashes, world.wall(), **more))
+    world.forget_cached(state, [one.key for one in wanted])
     return done
 
 

@@ -7,7 +7,7 @@ Every verb takes the store's name first (`tenant`: one shop of many).
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from windowshop import folding, items, recording, slates, users
+from windowshop import folding, items, recording, slates, users, vocabulary
 from windowshop.filters import FieldType
 from windowshop.items import Written
 from windowshop.log import EventRow
@@ -150,6 +150,9 @@ class Shop:
         and all that `refresh` does.
         """
         done = self.world.store.maintain()
+        for name in self.world.store.tenants():
+            if vocabulary.count_words(self.world, self.world.tenant(name)):
+                done.append(f"counted the words of {name}'s items")
         for name in self.world.log.stores():
             done += self._expire(name)
             if self.world.tenant(name).stale:

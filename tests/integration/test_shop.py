@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from windowshop.errors import InvalidInput, NotFound
 from windowshop.local import open_shop
 from windowshop.records import Batch, Event, Item, Request, Slate, format_instant, read
 from windowshop.shop import Shop
+from windowshop.store import Sparse, WordSearch
+from windowshop.vocabulary import words_of
 
 NOW = 1_790_000_000_000  # a fixed "now" for events; the shop's clock follows events
 DAY = 86_400_000
@@ -173,6 +176,40 @@ def test_search_by_meaning_and_by_words(shop: Shop) -> None:
     puppy = ask(shop, scenario="search", query="something for my puppy", limit=4)
     assert sum("dog" in item for item in ids(puppy)) >= 2
     assert puppy.items[0].reason.kind == "search"
+
+
+def test_search_finds_misspelled_words_and_what_the_counts_say_is_rare(shop: Shop) -> None:
+    def found(query: str) -> list[str]:
+        return ids(ask(shop, scenario="search", query=query, limit=3))
+
+    assert found("organik milc")[0] == "organic-milk"
+    assert any("words" in one for one in shop.maintain())
+    assert not any("words" in one for one in shop.maintain())
+    lexicon = shop.world.tenant(STORE).words.lexicon
+    assert (lexicon.items, lexicon.found("dog"), lexicon.found("rake")) == (20, 3, 1)
+    assert found("rakke")[0] == "rake"
+    assert found("fertiliser")[0] == "plant-fertilizer"
+    green = ask(shop, scenario="search", query="milk", filters={"brand": "Acme"})
+    assert "organic-milk" not in ids(green)
+    assert "whole-milk" in ids(green)
+
+
+def test_items_of_before_get_their_words(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    try:
+        shop.put_items(STORE, catalogue())
+        shop.embed_waiting(STORE)
+        items = dict(shop.world.store.scan(STORE, None, 100)[0])
+        none = Sparse(np.empty(0, np.uint32), np.empty(0, np.float32))
+        shop.world.store.put_items(STORE, items, dict.fromkeys(items, none))
+        rake = words_of({1: {"title": "rake"}})[1]
+        assert shop.world.store.search(STORE, [WordSearch(rake, 3)]) == [[]]
+        shop.maintain()
+        hit = shop.world.store.search(STORE, [WordSearch(rake, 3)])[0][0]
+        assert shop.world.store.items(STORE, [hit.key])[hit.key]["item_id"] == "rake"
+        assert shop.world.store.waiting(STORE, 10) == []
+    finally:
+        shop.close()
 
 
 def test_rerank_orders_what_it_is_given_and_nothing_else(shop: Shop) -> None:
