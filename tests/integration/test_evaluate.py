@@ -7,6 +7,7 @@ import math
 import random
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,14 @@ from typer.testing import CliRunner
 from windowshop.cli import app
 from windowshop.columns import Mapping
 from windowshop.evaluate import homes
+from windowshop.evaluate.contest import BASELINES
+from windowshop.evaluate.freshness import Late
 from windowshop.evaluate.past import Crowd, Past
 from windowshop.evaluate.protocol import trial_of
-from windowshop.evaluate.replay import replay
+from windowshop.evaluate.replay import Variant, replay
+from windowshop.folding import read_profile
 from windowshop.local import open_shop
-from windowshop.rank import Unlearned
+from windowshop.settings import default_blend
 
 WORDS = {
     "Dairy": "Milk Yogurt Butter Cheddar Cream Gouda".split(),
@@ -114,8 +118,8 @@ def test_the_object_is_the_contracts(by_time):
     assert by_time["protocol"] == "time"
     assert by_time["dataset"] == "events.csv"
     assert by_time["seed"] == 3
-    names = {"popularity", "personal_frequency", "tifu_knn", "item_knn", "user_knn", "text_only"}
-    assert set(by_time["results"]) == {"windowshop", *names}
+    assert set(by_time["results"]) == {"windowshop", *BASELINES}
+    assert by_time["left_out"] == {}
     for result in by_time["results"].values():
         for task in ("all", "new"):
             for name in ("ndcg@10", "recall@10", "hit@10", "mrr@10", "coverage@10"):
@@ -207,6 +211,38 @@ def test_a_sample_and_the_validation_and_a_table(files):
     assert "Replaying" in shown.stderr
 
 
+def test_a_report_shows_what_signals_and_freshness_are_worth(files, tmp_path):
+    found = evaluate(
+        "--items", files[0], "--events", files[1], "--queries", 12, "--baselines", "popularity",
+        "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert set(found["results"]) == {"windowshop", "popularity"}
+    assert found["studied"]["product"] == "windowshop"
+    assert found["studied"]["queries"] == 12
+    for task in ("all", "new"):
+        whole = found["results"]["windowshop"][task]
+        assert found["studied"][task]["ndcg@10"] == whole["ndcg@10"]
+        assert found["freshness"]["profile"]["live"][task]["ndcg@10"] == whole["ndcg@10"]
+    assert {"habit", "like_minded", "meaning", "popular"} <= set(found["ablations"])
+    assert found["ablations"]["habit"]["all"]["ratio"] < 1
+    for by_age in found["freshness"].values():
+        assert set(by_age) == {"live", "daily", "frozen"}
+    kept = json.loads((tmp_path / "report" / "report.json").read_text())
+    for name in ("results", "ablations", "freshness"):
+        assert kept[name] == found[name]
+    assert f"--report {tmp_path / 'report'}" in kept["command"]
+    assert "--queries 12" in kept["command"]
+    assert found["report"] == str(tmp_path / "report" / "index.html")
+    assert "Without a signal" in Path(found["report"]).read_text()
+
+
+def test_a_report_that_cannot_be_put_is_told_before_the_replay(files):
+    result = run("evaluate", "--items", files[0], "--events", files[1], "--report", files[1])
+    assert result.exit_code == 2
+    assert "is a file: name a folder" in result.stderr
+    assert "Replaying" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -228,6 +264,10 @@ def test_wrong_usage_is_told_with_code_2(files, args):
 
 def lists_of(folder, events, extra=(), protocol="time"):
     """The product's lists: {(user, time): [item ids]} by task."""
+    return lists_by_variant(folder, events, extra, protocol, plain=Variant())["plain"]
+
+
+def lists_by_variant(folder, events, extra=(), protocol="time", **variants):
     folder.mkdir()
     items, log = write(folder, events, extra)
     subject = homes.of_files(
@@ -236,16 +276,21 @@ def lists_of(folder, events, extra=(), protocol="time"):
     try:
         trial = trial_of(subject.trace, protocol, None, 1)
         past = Past(subject.shop, subject.tenant, subject.trace)
-        entry = replay(past, trial, {"plain": Unlearned()})["plain"]
+        entries = replay(past, trial, variants)
     finally:
         subject.shop.close()
     trace = trial.trace
     return {
-        task: {
-            (trace.users[query.user], query.time): [trace.items[i] for i in lists[row] if i >= 0]
-            for row, query in enumerate(trial.queries)
+        name: {
+            task: {
+                (trace.users[query.user], query.time): [
+                    trace.items[i] for i in lists[row] if i >= 0
+                ]
+                for row, query in enumerate(trial.queries)
+            }
+            for task, lists in entry.lists.items()
         }
-        for task, lists in entry.lists.items()
+        for name, entry in entries.items()
     }
 
 
@@ -264,6 +309,32 @@ def test_events_at_the_moment_of_a_query_do_not_change_its_answer(tmp_path):
 
     assert at_once["all"][asked] == plain["all"][asked]
     assert before["all"][asked] != plain["all"][asked]
+
+
+def test_what_nobody_had_is_looked_for_in_longer_lists(tmp_path):
+    """The first to take the hose is asked for all that is new to them, besides the ten."""
+    events = [event for event in habits(users=5, days=30) if event[1] != "hose"]
+    end = max(when for _, _, when in events)
+    items, log = write(
+        tmp_path, events, [("user00", "hose", end + 9), ("user01", "hose", end + 12)]
+    )
+    subject = homes.of_files(
+        tmp_path / "none", log, items, Mapping.default(), tmp_path / "scratch", bar, print
+    )
+    try:
+        trial = trial_of(subject.trace, "time", None, 1)
+        past = Past(subject.shop, subject.tenant, subject.trace)
+        entries = replay(past, trial, {"one": Variant(), "other": Variant()}, deep=["one"])
+    finally:
+        subject.shop.close()
+    assert entries["other"].deep == {}
+    ((row, found),) = entries["one"].deep.items()
+    assert (trial.trace.users[trial.queries[row].user], trial.queries[row].time) == (
+        "u:user00",
+        (end + 9) * 1000,
+    )
+    seen = {item for user, item, _ in events if user == "user00"}
+    assert {trial.trace.items[item] for item in found} == {item for item, _, _ in ITEMS} - seen
 
 
 def test_in_leave_last_out_nobodys_last_event_is_known(tmp_path):
@@ -298,6 +369,63 @@ def test_all_that_grew_is_folded_when_others_histories_are_read(tmp_path):
         store.neighbours("default", nothing(), 10)
         assert behind("default") == []
     subject.shop.close()
+
+
+def test_what_is_known_late_is_what_was_known_then(tmp_path):
+    """Were it as of the query itself, it would be the stored profile, and the live counts."""
+    items, log = write(tmp_path, habits(users=6, days=30))
+    subject = homes.of_files(
+        tmp_path / "none", log, items, Mapping.default(), tmp_path / "scratch", bar, print
+    )
+    trial = trial_of(subject.trace, "time", None, 1)
+    past, world = Past(subject.shop, subject.tenant, subject.trace), subject.shop.world
+    for query in trial.queries[:4]:
+        past.advance(trial, query)
+        tenant = world.tenant("default")
+        name = trial.trace.users[query.user]
+        late = Late(past, replace(trial, begin=query.time))
+        stored, then = read_profile(world, tenant, name), late.held(query, "frozen")[name]
+        assert then.profile == stored.profile
+        assert then.points == stored.points
+        assert then.tastes.vectors == pytest.approx(stored.tastes.vectors, abs=1e-3)
+        keys = np.unique(then.profile.events["item"])
+        live = tenant.popularity
+        with late.counting(query, "frozen"):
+            assert tenant.popularity is not live
+            counted = tenant.popularity.table(keys, query.time)
+            assert counted == pytest.approx(live.table(keys, query.time))
+            assert tenant.popularity.idf(keys) == pytest.approx(live.idf(keys))
+        assert tenant.popularity is live
+        assert late.since(query, "frozen") == []
+    subject.shop.close()
+
+
+def test_a_shop_that_learns_at_midnight_does_not_know_the_day(tmp_path):
+    untaken = {"rake", "stapler"}
+    events = [event for event in habits(users=6, days=30) if event[1] not in untaken]
+    end = max(when for _, _, when in events)
+    (asker,) = {user for user, _, when in events if when == end}
+    midnight = end // DAY * DAY
+    assert midnight + 1 < end
+    blend = {**default_blend(), "for_you": {"habit": 1.0, "popular": 0.1}}
+    today = [(asker, "stapler", midnight + 1)]
+    yesterday = [(asker, "rake", midnight - 1)]
+    found = lists_by_variant(
+        tmp_path / "home",
+        events,
+        today + yesterday,
+        live=Variant(blend=blend),
+        profile=Variant(blend=blend, profile="daily"),
+        both=Variant(blend=blend, profile="daily", counts="daily"),
+    )
+    live, profile, both = (
+        found[name]["all"][f"u:{asker}", end * 1000] for name in ("live", "profile", "both")
+    )
+    assert untaken <= set(live)
+    assert "rake" in profile
+    assert profile != live
+    assert "rake" in both
+    assert "stapler" not in both  # nobody had it by then
 
 
 def nothing():

@@ -4,29 +4,38 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windowshop.errors import InvalidInput
+from windowshop.errors import InvalidInput, Misconfigured
+from windowshop.evaluate import contest, factors
 from windowshop.evaluate.baselines import (
     DAY_MS,
     FOR_EVER,
     HEAD,
     Ranking,
     frequency,
-    lists_of,
     popularity,
+    shown,
     text_only,
 )
 from windowshop.evaluate.contest import BASELINES, compete, named
 from windowshop.evaluate.neighbours import item_knn, tifu_knn, user_knn
 from windowshop.evaluate.protocol import by_time, leave_last_out
 from windowshop.evaluate.trace import Draft
-from windowshop.evaluate.vectors import LOOSE, Row, Rows
+from windowshop.evaluate.vectors import Row, Rows
 from windowshop.profile import EventRow
 from windowshop.records import KIND_CODE, item_key
 
 PURCHASE = KIND_CODE["purchase"]
+
+
+def bought(user, item, day, row):
+    name = f"i{item:02}"
+    return EventRow(
+        f"u:{user:02}", f"e{row}", row, PURCHASE, int(day * DAY_MS), row,
+        name, item_key("s", name), 1.0, None,
+    )  # fmt: skip
 
 
 def shop(seed=1, users=12, items=30, baskets=9):
@@ -39,13 +48,7 @@ def shop(seed=1, users=12, items=30, baskets=9):
         for day in days:
             for item in {*random.choice(staples, 2), int(random.integers(items))}:
                 row += 1
-                name = f"i{item:02}"
-                draft.add(
-                    EventRow(
-                        f"u:{user:02}", f"e{row}", row, PURCHASE, int(day * DAY_MS), row,
-                        name, item_key("s", name), 1.0, None,
-                    )
-                )  # fmt: skip
+                draft.add(bought(user, item, day, row))
     return draft.finish(f"i{item:02}" for item in range(items))
 
 
@@ -85,18 +88,21 @@ def assert_scores(trial, method, wanted):
 @given(
     st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.5]), min_size=1, max_size=3 * HEAD),
     st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.5, 2.0, 9.0]),
 )
 def test_a_ranking_is_by_score_then_by_item_and_leaves_out_what_is_barred_or_scores_nothing(
-    scores, seed
+    scores, seed, cut
 ):
     scores = np.array(scores)
     barred = np.random.default_rng(seed).random(len(scores)) < 0.4
     right = sorted(np.flatnonzero((scores > 0) & ~barred), key=lambda item: (-scores[item], item))
-    assert Ranking(scores).best(barred).tolist() == right[:10]
+    ranking = Ranking(scores, cut)
+    for most in (10, 3, 100, 10):
+        assert ranking.best(barred, most).tolist() == right[:most]
 
 
 def test_lists_are_filled_up_and_new_ones_hold_nothing_seen(trial):
-    lists = lists_of(trial, frequency(90.0), popularity(7.0))
+    lists = shown(trial, frequency(90.0)(trial), popularity(7.0)(trial)).lists
     for row, query in enumerate(trial.queries):
         own = {item for item, _ in known(trial, query, query.user)}
         everything, fresh = lists["all"][row].tolist(), lists["new"][row].tolist()
@@ -268,24 +274,35 @@ def test_text_only(trial):
         np.testing.assert_allclose(scores, wanted, atol=1e-5)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_products_are_those_of_the_rows_as_they_are_now(seed):
     random = np.random.default_rng(seed)
-    count, width = LOOSE + 50, 20
+    count, width = 40, 20
     rows, right = Rows(count, width), np.zeros((count, width))
-    for _ in range(3):
-        for row in random.choice(count, int(random.integers(1, count)), replace=False).tolist():
-            at = np.sort(random.choice(width, int(random.integers(1, 6)), replace=False))
-            values = random.normal(size=len(at))
-            rows.put(row, Row(at, values))
-            right[row] = 0
-            right[row, at] = values
-        at = np.sort(random.choice(width, 5, replace=False))
-        query = np.zeros(width)
-        query[at] = 1.5
-        np.testing.assert_allclose(rows.products(Row(at, query[at])), right @ query, atol=1e-9)
-        np.testing.assert_allclose(rows.squares, (right**2).sum(axis=1))
-        np.testing.assert_array_equal(rows.having, (right != 0).sum(axis=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("windowshop.evaluate.vectors.LOOSE", int(random.integers(60)))
+        for _ in range(4):
+            for row in random.choice(count, int(random.integers(1, count))).tolist():
+                at = np.sort(random.choice(width, int(random.integers(1, 6)), replace=False))
+                values = random.normal(size=len(at))
+                rows.put(row, Row(at, values))
+                right[row] = 0
+                right[row, at] = values
+            at = np.sort(random.choice(width, 5, replace=False))
+            query = np.zeros(width)
+            query[at] = 1.5
+            np.testing.assert_allclose(rows.products(Row(at, query[at])), right @ query, atol=1e-9)
+            np.testing.assert_allclose(rows.squares, (right**2).sum(axis=1))
+            np.testing.assert_array_equal(rows.having, (right != 0).sum(axis=0))
+
+
+def test_many_rows_put_of_late_are_all_multiplied():
+    rows, values = Rows(9, 800), np.arange(800.0)
+    for row in range(9):
+        rows.put(row, Row(np.arange(800), values * row))
+    query = Row(np.array([3, 799]), np.array([1.0, 2.0]))
+    np.testing.assert_allclose(rows.products(query), (3 + 2 * 799) * np.arange(9))
 
 
 # --- the contest ---------------------------------------------------------------------------------
@@ -295,8 +312,9 @@ def test_every_baseline_gives_full_lists_with_settings_that_validation_chose():
     trace = shop()
     test, validation = by_time(trace, 0.8, 1.0, None, 1), by_time(trace, 0.6, 0.8, None, 1)
     vectors = np.eye(len(trace.items), dtype=np.float32)
-    entries = compete(BASELINES, test, validation, vectors)
+    entries, left_out = compete(BASELINES, test, validation, vectors)
     assert set(entries) == set(BASELINES)
+    assert left_out == {}
     for entry in entries.values():
         assert set(entry.lists) == set(entry.settings) == {"all", "new"}
         assert (entry.lists["all"] >= 0).all()
@@ -308,3 +326,53 @@ def test_names_of_baselines():
     assert named("tifu-knn, popularity") == ("tifu_knn", "popularity")
     with pytest.raises(InvalidInput, match="best_seller"):
         named("best-seller")
+
+
+def test_what_cannot_run_is_left_out_with_the_reason(monkeypatch, trial):
+    monkeypatch.setattr(factors, "find_spec", lambda package: None)
+    monkeypatch.setattr(contest, "MOST_ITEMS", 5)
+    entries, left_out = compete(("popularity", "ials", "ease", "text_only"), trial, None, None)
+    assert set(entries) == {"popularity"}
+    assert "windowshop[train]" in left_out["ials"]
+    assert "windowshop[train]" in left_out["ease"]
+    assert "vectors" in left_out["text_only"]
+    assert "ials" in named("all")
+    with pytest.raises(Misconfigured, match=r"ials cannot run here.*implicit is missing"):
+        named("popularity,ials")
+    monkeypatch.undo()
+    monkeypatch.setattr(contest, "MOST_ITEMS", 5)
+    assert "30 items were taken before" in compete(("ease",), trial, None, None).left_out["ease"]
+
+
+def test_who_has_nothing_to_learn_from_says_so():
+    draft = Draft()
+    for user in range(3):
+        draft.add(bought(user, user, 0.0, user))
+    trial = leave_last_out(draft.finish(["i00", "i01", "i02"]), 1, None, 1)
+    left_out = compete(("ials", "ease"), trial, None, None).left_out
+    assert left_out == dict.fromkeys(("ials", "ease"), "nothing was known to learn from")
+
+
+# --- what nobody had before ----------------------------------------------------------------------
+
+
+def test_longer_lists_are_kept_where_something_cold_was_taken():
+    """Ten users, each with all but one of 40 items; then two of them take what nobody ever had."""
+    draft = Draft()
+    for row, (user, item) in enumerate((u, i) for u in range(10) for i in range(40) if i % 10 != u):
+        draft.add(bought(user, item, float(item), row))
+    for row, (user, item) in enumerate([(3, 77), (4, 78), (5, 5), (6, 77)]):
+        draft.add(bought(user, item, 100.0 + row, 1_000 + row))
+    trial = by_time(draft.finish(f"i{item:02}" for item in range(90)), 0.99, 1.0, None, 1)
+    number = {name: place for place, name in enumerate(trial.trace.items)}
+    cold = [[trial.trace.items[item] for item in trial.cold_taken(q)] for q in trial.queries]
+    assert cold == [["i77"], ["i78"], [], []]
+
+    vectors = np.ones((90, 1), np.float32)  # all alike: in the order of their numbers
+    found = shown(trial, text_only(vectors, 2.0)(trial), popularity(7.0)(trial), deep=True)
+    assert sorted(found.deep) == [0, 1]
+    seen = {number[f"i{item:02}"] for item in range(40) if item % 10 != 3}
+    assert found.deep[0].tolist() == [item for item in range(90) if item not in seen]
+    assert found.lists["new"][0].tolist() == found.deep[0][:10].tolist()
+    sold = shown(trial, popularity(7.0)(trial), popularity(7.0)(trial), deep=True).deep[0]
+    assert {trial.trace.items[item] for item in sold} == {"i03", "i13", "i23", "i33"}

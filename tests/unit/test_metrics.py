@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windowshop.evaluate.metrics import TOP, coverage, gain, mark, spans
+from windowshop.evaluate.metrics import (
+    TOP,
+    coverage,
+    gain,
+    mark,
+    share,
+    spans,
+    standard_error,
+)
 
 
 def ranked(*items):
@@ -94,6 +102,27 @@ def test_nothing_over_nothing_is_no_gain():
     assert gain(np.ones(4), zeros, np.arange(4), seed=1).ratio == math.inf
 
 
+def test_a_share_has_wilsons_interval():
+    """Of 10 items one was hit: 1/10, .0179 to .4042 (Wilson 1927, z 1.96)."""
+    hits = np.array([1.0] + [0.0] * 9)
+    value, low, high = share(hits, np.ones(10), np.arange(10))
+    assert value == pytest.approx(0.1)
+    assert low == pytest.approx(0.0179, abs=1e-4)
+    assert high == pytest.approx(0.4042, abs=1e-4)
+    none = share(np.zeros(10), np.ones(10), np.arange(10))
+    assert none.value == none.low == 0
+    assert none.high == pytest.approx(0.2775, abs=1e-4)
+    assert share(np.zeros(0), np.zeros(0), np.arange(0)) == (0, 0, 1)
+
+
+def test_a_users_items_are_worth_less_than_as_many_users():
+    hits, sought = np.tile([1.0, 0.0], 20), np.ones(40)
+    apart = share(hits, sought, np.arange(40))
+    alike = share(hits, sought, np.tile([0, 1], 20))
+    assert apart.value == alike.value == 0.5
+    assert alike.low < apart.low < 0.5 < apart.high < alike.high
+
+
 @given(
     st.lists(st.integers(0, 30), min_size=TOP, max_size=TOP, unique=True),
     st.sets(st.integers(0, 30), min_size=1),
@@ -103,3 +132,13 @@ def test_metrics_lie_between_0_and_1_and_agree(items, truth):
     values = [marks.ndcg[0], marks.recall[0], marks.hit[0], marks.mrr[0]]
     assert all(0 <= value <= 1 + 1e-12 for value in values)
     assert all(values) == (not set(items).isdisjoint(truth)) == any(values)
+
+
+def test_the_standard_error_takes_a_users_queries_together():
+    scores = np.array([1.0, 0.0, 1.0, 0.0])
+    plain = standard_error(scores, np.arange(4))
+    assert plain == pytest.approx(scores.std(ddof=1) / 2)  # the textbook's
+    alike = standard_error(np.repeat(scores, 5), np.repeat(np.arange(4), 5))
+    assert alike == pytest.approx(plain)  # five times the same says no more
+    assert standard_error(scores, np.array([1, 1, 2, 2])) == pytest.approx(0)  # all users alike
+    assert standard_error(scores[:1], np.array([7])) == 0

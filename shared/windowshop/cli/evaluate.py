@@ -1,17 +1,28 @@
 """`evaluate`: how good the lists would have been."""
 
-import tempfile
+import shlex
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from windowshop.cli import screen
-from windowshop.cli.command import App, AsJson, Debug, Home, StoreName, idle_home
+from windowshop.cli.command import (
+    App,
+    AsJson,
+    Debug,
+    Deployment,
+    Home,
+    StoreName,
+    replaying,
+    scratch_folder,
+)
 from windowshop.errors import InvalidInput
 from windowshop.settings import home_of
 
@@ -24,6 +35,7 @@ class ProtocolName(StrEnum):
 
 
 def evaluate(
+    ctx: typer.Context,
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="Replay this file's events.")
     ] = None,
@@ -50,7 +62,20 @@ def evaluate(
     validation: Annotated[
         bool, typer.Option("--validation", help="Replay what settings may be chosen by instead.")
     ] = False,
+    ablations: Annotated[
+        bool,
+        typer.Option(
+            "--ablations", help="Also ask without each signal, and with late profiles and counts."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="DIR", help="Also write a page with plots, with --ablations."
+        ),
+    ] = None,
     home: Home = None,
+    deployment: Deployment = None,
     store: StoreName = "default",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -60,20 +85,23 @@ def evaluate(
     Without files it replays a copy of the home's own log, which it never writes to.
     """
     from windowshop.cli import sources
-    from windowshop.evaluate import contest, evaluation, homes
+    from windowshop.evaluate import contest, evaluation, folder, homes
 
     if (events is None) != (items is None):
         raise InvalidInput("--events and --items go together: name both, or neither")
     if events is None and mapping is not None:
         raise InvalidInput("--mapping says how files are read: name them with --events and --items")
     names = contest.named(baselines)
-    with tempfile.TemporaryDirectory(prefix="windowshop-") as folder:
-        scratch = Path(folder)
+    if report is not None:
+        folder.prepare(report)
+    with ExitStack() as held:
         if events is not None and items is not None:
             read = sources.mapping_of(mapping)
+            scratch = held.enter_context(scratch_folder())
             subject = homes.of_files(home_of(home), events, items, read, scratch, bar, screen.say)
         else:
-            subject = homes.of_home(idle_home(home), store, scratch, bar)
+            original, scratch = held.enter_context(replaying(home, store, deployment))
+            subject = homes.of_original(original, store, scratch, bar)
         try:
             found = evaluation.evaluate(
                 subject,
@@ -84,13 +112,29 @@ def evaluate(
                 bar,
                 validate=validation,
                 learn=learning() if train else None,
+                ablate=ablations or report is not None,
             )
         finally:
             subject.shop.close()
+    if report is not None:
+        page = folder.put(report, found, command_of(ctx), time.time_ns() // 1_000_000)
+        found["report"] = str(page)
     if as_json:
         screen.emit(found)
     else:
         _show(found)
+
+
+def command_of(ctx: typer.Context) -> str:
+    """The command line that says the same again."""
+    words = ["windowshop", ctx.info_name or "evaluate"]
+    for option in ctx.command.params:
+        value = ctx.params.get(option.name or "")
+        if value is None or value == option.default or not option.opts[0].startswith("--"):
+            continue
+        words.append(option.opts[0])
+        words += [] if value is True else [str(getattr(value, "value", value))]
+    return shlex.join(words)
 
 
 def learning() -> Any:
@@ -127,6 +171,22 @@ def _show(found: dict[str, Any]) -> None:
         out.print(table)
         for line in report.verdicts(found, task):
             out.print(line, markup=False)
+        if "studied" in found:
+            _show_studied(out, found, task)
+    for line in report.remarks(found):
+        out.print(line, markup=False)
+    if "report" in found:
+        out.print(f"{found['report']}: the same with plots", markup=False)
+
+
+def _show_studied(out: Console, found: dict[str, Any], task: str) -> None:
+    from windowshop.evaluate import ablations
+
+    heading, rows = ablations.table(found, task)
+    table = Table(*heading, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
 
 
 def add_to(app: App) -> None:

@@ -6,13 +6,13 @@ Items with a score of 0 are not proposed; a list that is not full then is filled
 popular.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from windowshop.evaluate.metrics import TOP, Lists
+from windowshop.evaluate.metrics import DEEP, TOP, Lists
 from windowshop.evaluate.protocol import Query, Task, Trial
 from windowshop.evaluate.trace import Places
 from windowshop.evaluate.vectors import Floats, tally
@@ -23,10 +23,14 @@ BATCH = 64
 """Queries whose scores are computed in one product."""
 HEAD = 100
 """Items that are sorted at first: mostly enough, also without those that the user has seen."""
+MORE = 10
+"""How many times as many are sorted next."""
 NOTHING: Places = np.empty(0, np.intp)
 
 Method = Callable[[Trial], Iterator[Floats]]
-"""Scores [items] >= 0 for each query of a trial; an array is the caller's only until the next."""
+"""Scores [items] >= 0 for each query of a trial; an array is the caller's only until the next. What
+is learned for good is learned before the first is asked for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,52 +44,78 @@ class Candidate:
 # --- lists ---------------------------------------------------------------------------------------
 
 
-def lists_of(trial: Trial, method: Method, fill: Method) -> dict[Task, Lists]:
-    """For each task the lists [queries, TOP] by a method's scores, filled up by `fill`'s. For `new`
-    without what the user has seen.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a method showed: by task its lists [queries, TOP], and for the queries in which
+    something cold was taken (by row) the first DEEP of `new`.
+    """
+
+    lists: Mapping[Task, Lists]
+    deep: Mapping[int, Places]
+
+
+def shown(
+    trial: Trial, scores: Iterable[Floats], others: Iterable[Floats], *, deep: bool = False
+) -> Shown:
+    """Lists by scores of each query, filled up by `others`; for `new` without what the user has
+    seen. `deep`: the longer ones, too.
     """
     count = len(trial.queries)
     barred = np.zeros(len(trial.trace.items), np.bool_)
     lists: dict[Task, Lists] = {task: np.full((count, TOP), -1, np.intp) for task in trial.tasks}
-    pairs = zip(trial.queries, method(trial), fill(trial), strict=True)
-    for row, (query, scores, others) in enumerate(pairs):
-        ranking, spare = Ranking(scores), Ranking(others)
+    longer: dict[int, Places] = {}
+    ranking = spare = Ranking(np.zeros(len(barred)))
+    pairs = zip(trial.queries, scores, others, strict=True)
+    for row, (query, ours, theirs) in enumerate(pairs):
+        ranking, spare = Ranking(ours, ranking.cut), Ranking(theirs, spare.cut)
+        sought = deep and len(trial.cold_taken(query)) > 0
         for task, found in lists.items():
             seen = trial.seen(query) if task == "new" else NOTHING
+            most = DEEP if sought and task == "new" else TOP
             barred[seen] = True
-            best = ranking.best(barred)
-            if len(best) < TOP:
+            best = ranking.best(barred, most)
+            if len(best) < most:
                 barred[best] = True
-                more = spare.best(barred)[: TOP - len(best)]
+                more = spare.best(barred, most - len(best))
                 barred[best] = False
                 best = np.concatenate((best, more))
             barred[seen] = False
-            found[row, : len(best)] = best
-    return lists
+            found[row, : len(best[:TOP])] = best[:TOP]
+            if most > TOP:
+                longer[row] = best
+    return Shown(lists, longer)
 
 
 class Ranking:
-    """Items by falling score, of equal ones the first; those that score 0 are left out."""
+    """Items by falling score, of equal ones the first; those that score 0 are left out. `cut`: a
+    score that the best may well be above, as those of the query before were: a guess saves time.
+    """
 
-    def __init__(self, scores: Floats) -> None:
-        self._scores = scores
-        self._head, self._whole = NOTHING, False
+    def __init__(self, scores: Floats, cut: float = 0.0) -> None:
+        self._scores, self.cut = scores, cut
+        self._head, self._size, self._whole = NOTHING, HEAD, False
 
-    def best(self, barred: NDArray[np.bool_]) -> Places:
-        """The first TOP that are not barred [items]."""
+    def best(self, barred: NDArray[np.bool_], most: int = TOP) -> Places:
+        """The first `most` that are not barred [items]."""
         best = self._head[~barred[self._head]]
-        if len(best) < TOP and not self._whole:
-            self._sort(HEAD if not len(self._head) else None)
-            return self.best(barred)
-        return best[:TOP]
+        while len(best) < most and not self._whole:
+            self._sort(self._size)
+            self._size *= MORE
+            best = self._head[~barred[self._head]]
+        return best[:most]
 
-    def _sort(self, most: int | None) -> None:
-        some = np.flatnonzero(self._scores)
+    def _sort(self, most: int) -> None:
+        some = np.flatnonzero(self._scores > self.cut)
+        if len(some) < most:
+            some = np.flatnonzero(self._scores)
         values = self._scores[some]
-        if most is not None and len(some) > most:
-            some = some[values >= np.partition(values, len(some) - most)[len(some) - most]]
+        if len(some) > most:
+            least = np.partition(values, len(some) - most)[len(some) - most]
+            some = some[values >= least]
+            self.cut = float(least) / 2
         else:
-            self._whole = True
+            self._whole = len(some) < most or self.cut == 0
+            self.cut = 0.0
         self._head = some[np.argsort(-self._scores[some], kind="stable")]
 
 

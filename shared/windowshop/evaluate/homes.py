@@ -1,32 +1,26 @@
 """What is replayed, and the home that it is replayed in: empty of events, and thrown away."""
 
-import fcntl
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from windowshop import catalog, eventfile
 from windowshop.columns import Mapping
-from windowshop.errors import InvalidInput, NotReady
 from windowshop.evaluate.trace import Draft, Trace
 from windowshop.files import open_rows
+from windowshop.learned import Shelf
 from windowshop.local import open_shop
-from windowshop.log import event_row
-from windowshop.log.sqlite import SqliteLog
+from windowshop.log import EventRow, event_row
 from windowshop.records import Item
-from windowshop.settings import load_settings
+from windowshop.settings import Settings, load_settings
 from windowshop.shop import Shop
-from windowshop.store.edge.files import copy_folder
 from windowshop.store.schema import check_tenant
 from windowshop.table import Rejected
 
 CHUNK = 1_000
 EMBED = 1 << 17
-LOG, VECTORS, MODELS = "log.sqlite", "vectors", "models"
 
 
 class Bar(Protocol):
@@ -35,6 +29,37 @@ class Bar(Protocol):
     def __call__(
         self, label: str, total: int | None = None
     ) -> AbstractContextManager[Callable[[int], None]]: ...
+
+
+class Original(Protocol):
+    """A shop whose log is replayed, in a copy; and where what was learned from it serves."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shelf(self) -> Shelf: ...
+
+    @property
+    def notes(self) -> Path | None:
+        """Where a training may leave notes about itself."""
+
+    def open(self, tenant: str, scratch: Path, bar: Bar) -> Shop:
+        """A shop in `scratch` with the items of this one, and none of its events. Raises NotReady
+        (another process keeps it from being read), Unavailable, Misconfigured.
+        """
+
+    def events(self, tenant: str) -> Iterator[EventRow]:
+        """All of them, in no order; after `open`."""
+
+    def links(self, tenant: str) -> Iterator[tuple[str, str]]:
+        """Users, and guests who were merged into them; after `open`."""
+
+    def promote_tower(self, tenant: str, version: str, bar: Bar) -> None:
+        """See `towers.promote`."""
+
+    def rollback_tower(self, tenant: str, bar: Bar) -> str | None:
+        """See `towers.rollback`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +83,7 @@ def of_files(
 ) -> Subject:
     """A shop of two files, under the settings of `home` where it has any. Raises InvalidInput."""
     tenant = "default"
-    shop = _open(home, scratch)
+    shop = open_scratch(load_settings(home), scratch)
     try:
         draft = _read_events(tenant, events, mapping, shop.world.wall(), bar, say)
         ids = _put(shop, tenant, _read_items(items, mapping, say), bar)
@@ -68,69 +93,30 @@ def of_files(
     return Subject(events.name, tenant, draft.finish(ids), shop)
 
 
-def of_home(home: Path, tenant: str, scratch: Path, bar: Bar) -> Subject:
-    """A copy of a home's items and log. The home is only read. Raises NotReady where another
-    process has it open, InvalidInput where it holds no events.
+def of_original(original: Original, tenant: str, scratch: Path, bar: Bar) -> Subject:
+    """A copy of a shop's items and log, below `scratch`: an empty folder. The shop itself is only
+    read. Raises InvalidInput where it holds no events, and what `original.open` raises.
     """
     check_tenant(tenant)
-    source = scratch / "source.sqlite"
-    with _alone(home), bar("Copying the home"):
-        if not (home / LOG).exists():
-            raise InvalidInput(f"{home} holds no events to replay: record some, or name files")
-        for suffix in ("", "-wal"):
-            if (home / f"{LOG}{suffix}").exists():
-                shutil.copyfile(home / f"{LOG}{suffix}", f"{source}{suffix}")
-        copy_folder(home / MODELS, scratch / MODELS)
-        for folder in (home / VECTORS / tenant).glob("items-*"):
-            copy_folder(folder, scratch / VECTORS / tenant / folder.name)
-        (scratch / VECTORS).mkdir(exist_ok=True)  # nothing was copied where a store has no items
-        if (home / VECTORS / "model.json").exists():
-            shutil.copyfile(home / VECTORS / "model.json", scratch / VECTORS / "model.json")
-    shop = _open(home, scratch)
+    shop = original.open(tenant, scratch, bar)
     try:
-        with closing(SqliteLog(source)) as log, bar("Reading the log") as advance:
+        with bar("Reading the log") as advance:
             draft = Draft()
-            for count, row in enumerate(log.rows(tenant), 1):
+            for count, row in enumerate(original.events(tenant), 1):
                 draft.add(row)
                 if count % CHUNK == 0:
                     advance(CHUNK)
-            owners = {
-                guest: user
-                for user in sorted(draft.users, reverse=True)
-                if user.startswith("u:")
-                for guest in log.links_of(tenant, user)
-            }
+        owners = {guest: user for user, guest in sorted(original.links(tenant), reverse=True)}
         ids = _bare(shop, tenant)
     except BaseException:
         shop.close()
         raise
-    return Subject(f"{home.name}/{tenant}", tenant, draft.finish(ids, owners), shop)
+    return Subject(f"{original.name}/{tenant}", tenant, draft.finish(ids, owners), shop)
 
 
-def _open(home: Path, scratch: Path) -> Shop:
-    return open_shop(scratch, load_settings(home).model_copy(update={"clock": "wall"}))
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """While no other process has the home open. Its lock is only read."""
-    try:
-        lock = os.open(home / VECTORS / "lock", os.O_RDONLY)
-    except OSError:
-        yield  # nothing was ever in it
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise NotReady(
-            f"{home} is in use by another process: stop it (`windowshop serve`?) and try again, "
-            "or replay files with --events and --items"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(lock)
+def open_scratch(settings: Settings, scratch: Path) -> Shop:
+    """A shop in `scratch`, with the settings of another one and by the clock of the replay."""
+    return open_shop(scratch, settings.model_copy(update={"clock": "wall"}))
 
 
 # --- items: without groups, and all of them available -----------------------------------------

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP = 10
+DEEP = 100
+"""How far down what nobody had before is looked for."""
 LENGTHS = ((0, 0), (1, 5), (6, 50), (51, None))
 """Spans of history lengths that are told apart, both ends included."""
 
@@ -19,6 +21,8 @@ Scores = NDArray[np.float64]
 Lists = NDArray[np.intp]
 """Lists of items [queries, TOP], best first; -1 where a list is shorter."""
 
+_Z = 1.959964
+"""Standard errors on either side that hold 95% of a normal distribution."""
 _GAINS = 1 / np.log2(np.arange(TOP) + 2)
 _IDEAL = np.cumsum(_GAINS)
 
@@ -37,6 +41,14 @@ class Gain(NamedTuple):
     """How many times as good as another: the ratio of means, and its 95% interval."""
 
     ratio: float
+    low: float
+    high: float
+
+
+class Share(NamedTuple):
+    """A share of what was there to be found, and its 95% interval."""
+
+    value: float
     low: float
     high: float
 
@@ -90,6 +102,38 @@ def gain(
         ratios[draw] = _ratio(float(drawn @ mine), float(drawn @ other))
     low, high = np.percentile(ratios, (2.5, 97.5), method="nearest")
     return Gain(_ratio(float(mine.sum()), float(other.sum())), float(low), float(high))
+
+
+def standard_error(scores: Scores, users: NDArray[np.integer]) -> float:
+    """Of the mean of scores [n], where whole users [n] are drawn: one user's scores resemble each
+    other (the cluster-robust one: Cameron & Miller 2015). 0 where there are fewer than two users.
+    """
+    _, place = np.unique(users, return_inverse=True)
+    people = int(place.max(initial=-1)) + 1
+    if people < 2:
+        return 0.0
+    sums = np.bincount(place, scores - scores.mean())
+    return float(np.sqrt(people / (people - 1) * (sums**2).sum()) / len(scores))
+
+
+def share(hits: Scores, sought: Scores, users: NDArray[np.integer]) -> Share:
+    """Of all that was `sought` [n] what was hit [n]: Wilson's interval, for as many independent
+    trials as these are worth, as one user's go together (Korn & Graubard 1998; Dean & Pagano 2015).
+    """
+    count = float(sought.sum())
+    if not count:
+        return Share(0.0, 0.0, 1.0)
+    value = float(hits.sum()) / count
+    _, place = np.unique(users, return_inverse=True)
+    apart = np.bincount(place, hits - value * sought)
+    people, spread = len(apart), value * (1 - value) / max(count - 1, 1)
+    if people > 1 and spread > 0:
+        clustered = people / (people - 1) * float(apart @ apart) / count**2
+        count /= max(clustered / spread, 1.0)
+    middle = value + _Z**2 / (2 * count)
+    half = _Z * float(np.sqrt(value * (1 - value) / count + _Z**2 / (4 * count**2)))
+    whole = 1 + _Z**2 / count
+    return Share(value, max((middle - half) / whole, 0.0), min((middle + half) / whole, 1.0))
 
 
 def _ratio(ours: float, theirs: float) -> float:

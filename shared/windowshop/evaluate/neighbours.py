@@ -7,7 +7,7 @@ import numpy as np
 from windowshop.evaluate.baselines import DAY_MS, FOR_EVER, Method, decay
 from windowshop.evaluate.protocol import Query, Trial
 from windowshop.evaluate.trace import Places, Trace
-from windowshop.evaluate.vectors import Floats, Row, Rows, tally
+from windowshop.evaluate.vectors import Floats, Row, Rows, ranges, tally
 
 Vector = Callable[[Trace, Places], Row]
 """A user's vector from the places of their known positive events (not empty)."""
@@ -45,7 +45,7 @@ def user_knn(
             idf = np.log1p((people - have + 0.5) / (have + 0.5))
             alike = rows.products(Row(own.at, own.values * idf))
             alike[query.user] = 0
-            near = _greatest(alike, neighbours)
+            near = greatest(alike, neighbours)
             if trace.timed:
                 yield _lately(trial, query, near, alike[near], recency, window)
             else:
@@ -69,25 +69,21 @@ def _lately(
 ) -> Floats:
     trace = trial.trace
     since = query.time - int(window * DAY_MS)
-    parts = [trial.own(user, query.time) for user in users.tolist()]
-    parts = [part[np.searchsorted(trace.time[part], since) :] for part in parts]
-    if not parts:
-        return np.zeros(len(trace.items))
-    places = np.concatenate(parts)
-    worth = np.repeat(weights, [len(part) for part in parts])
+    places, lengths = trial.taken(users, since, query.time)
+    worth = np.repeat(weights, lengths)
     worth *= decay(query.time - trace.time[places], recency)
     return tally(trace.item[places], worth, len(trace.items))
 
 
 def _ever(trial: Trial, users: Places, weights: Floats) -> Floats:
-    parts = [np.unique(trial.trace.item[trial.own(user, 0)]) for user in users.tolist()]
-    if not parts:
-        return np.zeros(len(trial.trace.items))
-    worth = np.repeat(weights, [len(part) for part in parts])
-    return tally(np.concatenate(parts), worth, len(trial.trace.items))
+    items = len(trial.trace.items)
+    places, lengths = trial.taken(users, 0, 0)
+    who = np.repeat(np.arange(len(users)), lengths)
+    once = np.unique(who * items + trial.trace.item[places])
+    return tally(once % items, weights[once // items], items)
 
 
-def _greatest(scores: Floats, most: int) -> Places:
+def greatest(scores: Floats, most: int) -> Places:
     """The places of the greatest scores above 0; of equal ones the first."""
     some = np.flatnonzero(scores > 0)
     if len(some) > most:
@@ -143,7 +139,7 @@ def _baskets(within: float, across: float, groups: int) -> Vector:
 def item_knn(shrink: float, neighbours: int = 100) -> Method:
     """What the users of an item also took: cosine over users, with `shrink` users of doubt, the
     nearest `neighbours` of each item, added up over the user's own log-counts. The cosines are
-    those of what was known at the first query. An item is near to itself, too: people repeat.
+    those of what was known when the queries began. An item is near to itself, too: people repeat.
     """
 
     def scores(trial: Trial) -> Iterator[Floats]:
@@ -152,11 +148,7 @@ def item_knn(shrink: float, neighbours: int = 100) -> Method:
         for query in trial.queries:
             items = trace.item[trial.own(query.user, query.time)]
             at, counts = np.unique(items, return_counts=True)
-            found = np.zeros(len(trace.items))
-            for item, count in zip(at.tolist(), counts.tolist(), strict=True):
-                row = near[item]
-                found[row.at] += np.log1p(count) * row.values
-            yield found
+            yield near.total(at.astype(np.intp), np.log1p(counts))
 
     return scores
 
@@ -166,8 +158,8 @@ class _Nearest:
 
     def __init__(self, trial: Trial, shrink: float, neighbours: int) -> None:
         trace = trial.trace
-        known = trial.crowd[: trial.until(trial.queries[0].time)]
         count = len(trace.items)
+        known = trial.learnable
         pairs = np.unique(trace.user[known].astype(np.int64) * count + trace.item[known])
         self._item, user = pairs % count, pairs // count
         self._of_user = np.searchsorted(user, np.arange(len(trace.users) + 1))
@@ -176,19 +168,24 @@ class _Nearest:
         self._of_item = np.searchsorted(self._item[order], np.arange(count + 1))
         self._sizes = np.diff(self._of_item)
         self._shrink, self._neighbours = shrink, neighbours
-        self._held: dict[int, Row] = {}
+        self._found = np.zeros(count, np.bool_)
+        self._at = np.zeros((count, neighbours), np.int32)
+        self._values = np.zeros((count, neighbours))
 
-    def __getitem__(self, item: int) -> Row:
-        if item not in self._held:
-            self._held[item] = self._find(item)
-        return self._held[item]
+    def total(self, items: Places, weights: Floats) -> Floats:
+        """The weighted sum [items] of the nearest of some items."""
+        for item in items[~self._found[items]].tolist():
+            self._find(item)
+        values = self._values[items] * weights[:, None]
+        return tally(self._at[items].ravel(), values.ravel(), len(self._found))
 
-    def _find(self, item: int) -> Row:
-        users = self._user[self._of_item[item] : self._of_item[item + 1]].tolist()
-        own = [self._item[self._of_user[user] : self._of_user[user + 1]] for user in users]
-        if not own:
-            return Row(np.empty(0, np.intp), np.empty(0))
-        at, both = np.unique(np.concatenate(own), return_counts=True)
-        cosines = both / (np.sqrt(self._sizes[item] * self._sizes[at]) + self._shrink)
-        best = _greatest(cosines, self._neighbours)
-        return Row(at[best], cosines[best])
+    def _find(self, item: int) -> None:
+        users = self._user[self._of_item[item] : self._of_item[item + 1]]
+        starts = self._of_user[users]
+        own = self._item[ranges(starts, self._of_user[users + 1] - starts)]
+        both = np.bincount(own, minlength=len(self._found))
+        at = np.flatnonzero(both)
+        cosines = both[at] / (np.sqrt(self._sizes[item] * self._sizes[at]) + self._shrink)
+        best = greatest(cosines, self._neighbours)
+        self._found[item] = True
+        self._at[item, : len(best)], self._values[item, : len(best)] = at[best], cosines[best]

@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from windowshop.evaluate.protocol import Query, Trial
 from windowshop.evaluate.trace import Places, Trace
 from windowshop.folding import fold
 from windowshop.log import EventRow
+from windowshop.records import item_key
 from windowshop.shop import Shop
 from windowshop.store import Neighbour, Sparse, Store
 
+READ = 1_000
 LOGGED = 20_000
 """Events that are logged at once where many have to be."""
 
@@ -36,6 +39,17 @@ class Past:
     def now(self) -> int:
         """The shop's clock: the time of the query that is being asked."""
         return self._ms
+
+    def text_vectors(self) -> NDArray[np.float32]:
+        """Of the trace's items [items, dim]; zeros where there is none."""
+        world, names = self.shop.world, self.trace.items
+        rows = np.zeros((len(names), world.encoder.dim), np.float32)
+        for start in range(0, len(names), READ):
+            some = enumerate(names[start : start + READ], start)
+            places = {item_key(self.tenant, name): place for place, name in some}
+            for key, vector in world.store.vectors(self.tenant, list(places)).items():
+                rows[places[key]] = vector
+        return rows
 
     def advance(self, trial: Trial, query: Query) -> None:
         """Everything that a query of the trial may know, and its time."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from windowshop.errors import InvalidInput
 from windowshop.evaluate.trace import Places, Trace
+from windowshop.evaluate.vectors import ranges
 
 Protocol = Literal["time", "leave-last-out"]
 Task = Literal["all", "new"]
@@ -49,12 +50,14 @@ class Trial:
     """Queries, by time, and what may be known to answer them.
 
     `live`: everything before a query's own time; else all of `known` [events] from the start.
+    `begin`: the moment (ms) from which on queries were looked for, where they are by time.
     """
 
     trace: Trace
     queries: Sequence[Query]
     live: bool
     known: NDArray[np.bool_]
+    begin: int = 0
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -76,6 +79,28 @@ class Trial:
         bounds = np.searchsorted(user[order], np.arange(len(self.trace.users) + 1))
         return self.crowd[order], bounds
 
+    @cached_property
+    def learnable(self) -> Places:
+        """Those of `crowd` that were known when the queries began: parameters may come of them."""
+        return self.crowd[: self.until(self.begin)]
+
+    @cached_property
+    def _debut(self) -> NDArray[np.float64]:
+        """When the first known event was on each item (ms) [items], of whichever kind."""
+        found = np.full(len(self.trace.items), np.inf)
+        on = np.flatnonzero(self.known & (self.trace.item >= 0))
+        np.minimum.at(found, self.trace.item[on], self.trace.time[on])
+        return found
+
+    def cold(self, query: Query, items: Places) -> NDArray[np.bool_]:
+        """Which of some items [n] no event had been on when the query came."""
+        debut = self._debut[items]
+        return debut >= query.time if self.live else np.isinf(debut)
+
+    def cold_taken(self, query: Query) -> Places:
+        """What a query took that was cold, where what is known has times; else nothing."""
+        return query.new[self.cold(query, query.new)] if self.live else query.new[:0]
+
     def until(self, time: int) -> int:
         """How many of `crowd` are known at `time`."""
         if not self.live:
@@ -89,6 +114,31 @@ class Trial:
         if self.live:
             places = places[: np.searchsorted(self.trace.time[places], time)]
         return places
+
+    @cached_property
+    def _moments(self) -> tuple[NDArray[np.int64], int, int]:
+        """By user, then time: one ascending number of each event of `_own`, how far apart the users
+        are in it, and the earliest time.
+        """
+        order, _ = self._own
+        times = self.trace.time[order]
+        first = int(times.min(initial=0))
+        apart = int(times.max(initial=0)) - first + 2
+        return self.trace.user[order] * np.int64(apart) + (times - first), apart, first
+
+    def taken(self, users: Places, since: int, time: int) -> tuple[Places, Places]:
+        """Places of the positive events of some users [n], one user's after another's, and how many
+        each has [n]: those known at `time` that are not from before `since`, where times count.
+        """
+        order, bounds = self._own
+        starts, ends = bounds[users], bounds[users + 1]
+        if self.live:
+            numbers, apart, first = self._moments
+            base = users.astype(np.int64) * apart
+            starts = np.searchsorted(numbers, base + np.clip(since - first, 0, apart - 1))
+            ends = np.searchsorted(numbers, base + np.clip(time - first, 0, apart - 1))
+        lengths = np.maximum(ends - starts, 0)
+        return order[ranges(starts, lengths)], lengths
 
     def seen(self, query: Query) -> Places:
         """Items for which the query's user has any known event but impression; some repeat."""
@@ -148,7 +198,7 @@ def by_time(trace: Trace, begin: float, end: float, most: int | None, seed: int)
     if not moments:
         raise InvalidInput(f"no positive events between {begin:.0%} and {end:.0%} of the time")
     queries = [_taken(trace, *moment) for moment in _drawn(moments, most, seed)]
-    return _trial(trace, queries, live=True, known=trace.time < ends)
+    return Trial(trace, _in_order(queries), live=True, known=trace.time < ends, begin=starts)
 
 
 def leave_last_out(trace: Trace, last: int, most: int | None, seed: int) -> Trial:
@@ -164,7 +214,7 @@ def leave_last_out(trace: Trace, last: int, most: int | None, seed: int) -> Tria
         if len(own) >= last:
             targets.append(int(place))
     queries = [_missing(trace, place) for place in _drawn(targets, most, seed)]
-    return _trial(trace, queries, live=False, known=known)
+    return Trial(trace, _in_order(queries), live=False, known=known)
 
 
 def _positive(trace: Trace) -> Places:
@@ -209,6 +259,5 @@ def _unseen(trace: Trace, user: int, before: int, truth: Places) -> Places:
     return truth[~np.isin(truth, seen(trace, user, before))]
 
 
-def _trial(trace: Trace, queries: list[Query], *, live: bool, known: NDArray[np.bool_]) -> Trial:
-    ordered = sorted(queries, key=lambda query: (query.time, query.user))
-    return Trial(trace, ordered, live, known)
+def _in_order(queries: list[Query]) -> list[Query]:
+    return sorted(queries, key=lambda query: (query.time, query.user))

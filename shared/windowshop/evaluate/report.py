@@ -4,14 +4,28 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from windowshop.evaluate.contest import Entry, asked
-from windowshop.evaluate.metrics import Lists, Marks, coverage, gain, mark, spans
-from windowshop.evaluate.protocol import Protocol, Task, Trial
+from windowshop.evaluate.metrics import (
+    DEEP,
+    Lists,
+    Marks,
+    coverage,
+    gain,
+    mark,
+    share,
+    spans,
+    standard_error,
+)
+from windowshop.evaluate.protocol import Protocol, Query, Task, Trial
+from windowshop.evaluate.trace import Places
 
 Json = dict[str, Any]
 PRODUCT, TRAINED = "windowshop", "windowshop_trained"
 DIGITS = 5
+SELDOM = 5
+"""What was taken less often than that is told apart."""
 
 
 def report(
@@ -25,8 +39,7 @@ def report(
     results: Json = {}
     for name, entry in entries.items():
         results[name] = {
-            task: _figures(trial, task, entry.lists[task], marks[task][name])
-            for task in trial.tasks
+            task: _figures(trial, task, entry, marks[task][name]) for task in trial.tasks
         }
         results[name]["cpu_ms"] = round(entry.cpu_ms, 3)
         if entry.settings:
@@ -67,54 +80,88 @@ def _marks(trial: Trial, task: Task, entries: Mapping[str, Entry]) -> dict[str, 
     return {name: mark(entry.lists[task][rows], truths) for name, entry in entries.items()}
 
 
-def _figures(trial: Trial, task: Task, lists: Lists, marks: Marks) -> Json:
+def _figures(trial: Trial, task: Task, entry: Entry, marks: Marks) -> Json:
     rows, _ = asked(trial, task)
-    lists = lists[rows]
-    counts = np.bincount(trial.trace.item[trial.crowd], minlength=len(trial.trace.items))
+    lists = entry.lists[task][rows]
+    counts = np.bincount(trial.trace.item[trial.learnable], minlength=len(trial.trace.items))
     queries = [trial.queries[row] for row in rows.tolist()]
     lengths = np.array([trial.history(query) for query in queries], np.intp)
-    return {
-        **_means(marks, np.ones(len(rows), np.bool_)),
+    users = np.array([query.user for query in queries], np.intp)
+
+    def by(parts: Mapping[str, NDArray[np.bool_]]) -> Json:
+        return {
+            name: {**_means(marks, users, chosen), "n": int(chosen.sum())}
+            for name, chosen in parts.items()
+            if chosen.any()
+        }
+
+    found = {
+        **_means(marks, users, np.ones(len(rows), np.bool_)),
         "coverage@10": round(coverage(lists, len(trial.trace.items)), DIGITS),
         "novelty@10": _novelty(lists, counts),
-        "cold@10": _cold(lists, counts),
+        "cold@10": _cold(trial, queries, lists),
         "n": len(rows),
-        "by_history": {
-            name: {**_means(marks, chosen), "n": int(chosen.sum())}
-            for name, chosen in spans(lengths).items()
-            if chosen.any()
-        },
+        "by_history": by(spans(lengths)),
     }
+    if not trial.live:
+        taken = np.array([counts[query.truth].max() for query in queries], np.intp)
+        found["by_target"] = by({f"<{SELDOM}": taken < SELDOM, f">={SELDOM}": taken >= SELDOM})
+    if entry.deep and task == "new":
+        found["cold"] = _cold_taken(trial, entry.deep)
+    return found
 
 
-def _means(marks: Marks, chosen: Any) -> Json:
-    """Means over the chosen queries; 0 where there are none."""
+def _means(marks: Marks, users: Any, chosen: Any) -> Json:
+    """Means over the chosen queries; 0 where there are none. `ndcg@10_error`: of the first, its
+    standard error over users.
+    """
     found = {
         "ndcg@10": marks.ndcg,
         "recall@10": marks.recall,
         "hit@10": marks.hit,
         "mrr@10": marks.mrr,
     }
-    some = bool(chosen.any())
-    return {
-        name: round(float(values[chosen].mean()), DIGITS) if some else 0.0
-        for name, values in found.items()
-    }
+    if not chosen.any():
+        return {**dict.fromkeys(found, 0.0), "ndcg@10_error": 0.0}
+    error = standard_error(marks.ndcg[chosen], users[chosen])
+    means = {name: round(float(values[chosen].mean()), DIGITS) for name, values in found.items()}
+    return {**means, "ndcg@10_error": round(error, DIGITS)}
 
 
 def _novelty(lists: Lists, counts: Any) -> float:
-    """Mean surprise of what was shown: -log2 of its share of all that was ever taken."""
+    """Mean surprise of what was shown: -log2 of its share of all that was taken before the queries
+    began, each item once more than it was.
+    """
     shown = lists[lists >= 0]
-    if not len(shown) or not counts.sum():
+    if not len(shown):
         return 0.0
-    share = (counts[shown] + 1) / (counts.sum() + len(counts))
-    return round(float(-np.log2(share).mean()), DIGITS)
+    parts = (counts[shown] + 1) / (counts.sum() + len(counts))
+    return round(float(-np.log2(parts).mean()), DIGITS)
 
 
-def _cold(lists: Lists, counts: Any) -> float:
-    """The share of what was shown that nobody ever took."""
-    shown = lists[lists >= 0]
-    return round(float((counts[shown] == 0).mean()), DIGITS) if len(shown) else 0.0
+def _cold(trial: Trial, queries: Sequence[Query], lists: Lists) -> float:
+    """The share of what was shown that no event had been on."""
+    shown = [one[one >= 0] for one in lists]
+    cold = sum(int(trial.cold(query, one).sum()) for query, one in zip(queries, shown, strict=True))
+    return round(cold / max(sum(map(len, shown)), 1), DIGITS)
+
+
+def _cold_taken(trial: Trial, deep: Mapping[int, Places]) -> Json:
+    """Of the cold items that were taken, DEEP a query at most, those among the first DEEP shown."""
+    queries = [trial.queries[row] for row in deep]
+    taken = [trial.cold_taken(query) for query in queries]
+    pairs = zip(taken, deep.values(), strict=True)
+    hits = np.array([np.isin(some, shown).sum() for some, shown in pairs], np.float64)
+    sought = np.array([min(len(some), DEEP) for some in taken], np.float64)
+    found = share(hits, sought, np.array([query.user for query in queries], np.intp))
+    return {
+        f"recall@{DEEP}": round(found.value, DIGITS),
+        "low": round(found.low, DIGITS),
+        "high": round(found.high, DIGITS),
+        "hits": int(hits.sum()),
+        "items": int(sought.sum()),
+        "n": len(queries),
+    }
 
 
 def _against(
@@ -153,10 +200,18 @@ def table(found: Json, task: str) -> tuple[Sequence[str], list[tuple[str, ...]]]
     return ("", *COLUMNS, "CPU ms", "chosen on validation"), rows
 
 
+COMPARED = ("tifu_knn", "popularity")
+"""Baselines that others publish, too: by them a run can be held against theirs."""
+CHEAP = ("popularity", "text_only")
+"""Baselines that the product's finds of cold items are shown beside."""
+
+
 def verdicts(found: Json, task: str) -> list[str]:
-    """Lines for people: the product over the best baseline, and what learning gave."""
+    """Lines for people: the product over the best baseline, what learning gave, what others know
+    the baselines by, and who found what was cold.
+    """
     learned = found.get("learned", {})
-    return [
+    lines = [
         f"{name} over {one['best']}: {one['ratio']:.3f} times its NDCG@10 "
         f"(95% interval {one['low']:.3f} to {one['high']:.3f}, bootstrap over users)"
         for name, some in (
@@ -166,3 +221,20 @@ def verdicts(found: Json, task: str) -> list[str]:
         )
         if (one := some.get(task))
     ]
+    results = found["results"]
+    known = [f"{name} {results[name][task]['ndcg@10']:.4f}" for name in COMPARED if name in results]
+    if known:
+        lines.append(f"NDCG@10 in this run, to compare runs by: {', '.join(known)}")
+    lines += [
+        f"items that no event had been on: {name} has {cold['hits']:,} of {cold['items']:,} that "
+        f"were taken among its first {DEEP}, recall@{DEEP} {cold[f'recall@{DEEP}']:.4f} "
+        f"(95% interval {cold['low']:.4f} to {cold['high']:.4f})"
+        for name in (PRODUCT, TRAINED, *CHEAP)
+        if (cold := results.get(name, {}).get(task, {}).get("cold"))
+    ]
+    return lines
+
+
+def remarks(found: Json) -> list[str]:
+    """Lines for people: which baselines could not run."""
+    return [f"{name} is left out: {why}" for name, why in found.get("left_out", {}).items()]
