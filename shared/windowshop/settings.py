@@ -4,6 +4,8 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from windowshop.blend import Blend, overlaid
 from windowshop.errors import Misconfigured
 from windowshop.records import KINDS
 
@@ -44,6 +47,8 @@ class Settings(BaseSettings):
     """Web origins whose pages may call the API, such as https://shop.example."""
     weights: dict[str, float] = {}
     """Weight of an event by its kind, where it should differ from the default."""
+    blend: dict[str, Any] = {}
+    """How much each signal counts, where it should differ from weights.toml (docs/tuning.md)."""
     retention_days: float | None = Field(default=None, gt=0)
     """Events older than this are deleted from the log; for ever unless set."""
     threads: int = Field(default=0, ge=0, le=256)
@@ -60,6 +65,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"no such kind of event: {kind!r}{hint}")
             if not -100 <= weight <= 100:
                 raise ValueError(f"{kind}: a weight lies between -100 and 100")
+        return value
+
+    @field_validator("blend")
+    @classmethod
+    def _known_signals(cls, value: dict[str, Any]) -> dict[str, Any]:
+        overlaid(default_blend(), value)
         return value
 
     @classmethod
@@ -162,6 +173,17 @@ def _value_of(text: str) -> Any:
         return text
 
 
+@cache
+def default_blend() -> Blend:
+    """weights.toml. Raises Misconfigured."""
+    text = resources.files("windowshop").joinpath("weights.toml").read_text("utf-8")
+    blend = tomllib.loads(text)
+    try:
+        return overlaid(blend, {})
+    except ValueError as error:
+        raise Misconfigured(f"weights.toml: {error}") from None
+
+
 def home_of(argument: Path | None) -> Path:
     """Where all state lives: the argument, else WINDOWSHOP_HOME, else ./.windowshop."""
     return argument or Path(os.environ.get("WINDOWSHOP_HOME") or DEFAULT_HOME)
@@ -192,7 +214,8 @@ def load_settings(home: Path | None) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "settings"
         variable = f"WINDOWSHOP_{name.upper()}"
         source = variable if home is None or variable in os.environ else str(path)
-        raise Misconfigured(f"{source}: {name}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise Misconfigured(f"{source}: {name}: {reason}") from None
 
 
 def settings_in_force(settings: Settings, home: Path) -> Mapping[str, tuple[object, str]]:
