@@ -3,9 +3,12 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from windowshop.blend import overlaid
+from windowshop.settings import default_blend
 
 DEPLOYMENTS = Path(__file__).parent / "deployments"
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,6 +172,8 @@ class Config(_Table):
     clock: Literal["wall", "events"] = "wall"
     model: str = "all-MiniLM-L6-v2"
     weights: dict[str, float] = {}
+    blend: dict[str, Any] = {}
+    """As the table of that name in windowshop.toml: how much each signal counts."""
     small_items: Annotated[int, Field(ge=0)] = 2_000
     """Up to so many new texts in an upload take the fast lane."""
     believed_s: Annotated[float, Field(ge=0, le=3_600)] = 10
@@ -208,6 +213,7 @@ class Config(_Table):
             raise ValueError("network.endpoints: all of sqs, ssm, events, batch, or none")
         if bool(self.edge.domain) != bool(self.edge.certificate):
             raise ValueError("edge.domain and edge.certificate: give both or neither")
+        overlaid(default_blend(), self.blend)
         return self
 
 

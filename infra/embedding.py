@@ -169,6 +169,7 @@ class Embedding(Stack):
     def _embed(self, config: Config, state: State, bulk: Queue) -> None:
         rights = Rights(self, "ecs-tasks", name="embed")
         permits.chunks(rights, state)
+        permits.learned(rights, state)
         permits.items(rights, config, state, uploads=False)
         permits.drain(rights, bulk)
         self._job(

@@ -19,6 +19,8 @@ def common(config: Config) -> dict[str, str]:
     }
     if config.weights:
         values["WINDOWSHOP_WEIGHTS"] = json.dumps(config.weights, sort_keys=True)
+    if config.blend:
+        values["WINDOWSHOP_BLEND"] = json.dumps(config.blend, sort_keys=True)
     if config.data.retention_days is not None:
         values["WINDOWSHOP_RETENTION_DAYS"] = f"{config.data.retention_days:g}"
     return values

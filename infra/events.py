@@ -59,6 +59,7 @@ class Events(Stack):
         )
         permits.log(self.function.rights, state, append=True)
         permits.saved_state(self.function.rights, state, write=True)
+        permits.learned(self.function.rights, state)
         permits.qdrant(self.function.rights, config)
         permits.announce(self.function.rights, state)
         self.function.rights.may("sqs:SendMessage", on=[self.events.letters.queue_arn])

@@ -139,6 +139,7 @@ class Ingest(Stack):
             description="Embeds the items of small uploads and of calls",
         )
         permits.chunks(function.rights, state)
+        permits.learned(function.rights, state)
         permits.items(function.rights, config, state, uploads=False)
         function.rights.may("sqs:SendMessage", on=[self.embed.letters.queue_arn])
         function.fed_by(self.embed.queue, batch=1, concurrency=config.worker.concurrency)

@@ -76,6 +76,13 @@ def saved_state(rights: Rights, state: State, *, write: bool) -> None:
     rights.may("s3:ListBucket", on=[state.bucket_arn])
 
 
+def learned(rights: Rights, state: State) -> None:
+    """Read the rankers and towers that were learned from the log. They come from the command line,
+    and who reads them may list the bucket, as with saved state and chunks.
+    """
+    rights.may("s3:GetObject", on=[state.objects("learned/")], because=_OBJECTS)
+
+
 def qdrant(rights: Rights, config: Config) -> None:
     """Learn where Qdrant is. Secrets are under the account's own SSM key, whose policy lets through
     whoever may read the parameter.

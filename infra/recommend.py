@@ -96,6 +96,7 @@ class Recommend(Stack):
         )
         permits.log(function.rights, state, append=False)
         permits.saved_state(function.rights, state, write=False)
+        permits.learned(function.rights, state)
         permits.qdrant(function.rights, config)
         permits.secrets(function.rights, config)
         permits.announce(function.rights, state)

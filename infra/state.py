@@ -88,6 +88,7 @@ class State(Stack):
                         ("chunks/", data.chunk_days),
                         ("reports/", data.report_days),
                         ("state/", None),
+                        ("learned/", None),
                         (BACKUPS, config.qdrant.snapshot_days),
                     )
                 ),

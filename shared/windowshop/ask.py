@@ -1,13 +1,16 @@
 """One request on its way to a slate, with everything about its user that the sources read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from windowshop import crowd
+from windowshop.blend import weights_of
 from windowshop.filters import Filter
+from windowshop.lexicon import Sought
 from windowshop.profile import Habit, Profile, Tastes
 from windowshop.profile.intent import Step
 from windowshop.records import Request
+from windowshop.space import Place
 from windowshop.store import Vector
 from windowshop.world import Tenant, World
 
@@ -27,14 +30,19 @@ class Ask:
     where: Filter | None
     asked: list[int] = field(default_factory=list)
     query: Vector | None = None
+    sought: Sought | None = None
+    """The words that are searched for."""
     steps: Sequence[Step] = ()
     intent: Vector | None = None
+    learned: Place | None = None
+    """Where the user stands in the store's learned space."""
     habit: Habit | None = None
     others: crowd.Taken = crowd.NOTHING
 
     @property
-    def weights(self) -> dict[str, float]:
-        return self.world.blend[self.request.scenario]  # type: ignore[no-any-return]
+    def weights(self) -> Mapping[str, float]:
+        """How much each signal counts for a shopper of whom this much is known."""
+        return weights_of(self.world.blend[self.request.scenario], len(self.profile.events))
 
     def wants(self, signal: str) -> bool:
         return self.weights.get(signal, 0.0) > 0

@@ -82,6 +82,8 @@ class DirBlobs:
             return self._path(key, version).open("rb")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise _missing(key) from None
+        except OSError as error:
+            raise Unavailable(f"{key!r} cannot be read: {error.strerror}") from error
 
     def read(self, key: str) -> bytes:
         with self.open(key) as stream:

@@ -46,6 +46,16 @@ class Own(NamedTuple):
     steps: NDArray[np.int64]
 
 
+class Neighbourhood(NamedTuple):
+    """A shopper and those with a like history [n], the nearest first: how alike, and their tails
+    (`profile.TAIL`, oldest first).
+    """
+
+    mine: Own
+    alike: Sequence[float]
+    tails: Sequence[NDArray[np.void]]
+
+
 def own(items: Keys, times: NDArray[np.int64]) -> Own:
     """From the shopper's events, oldest first."""
     moments = np.cumsum(np.diff(times, prepend=times[:1]) != 0)

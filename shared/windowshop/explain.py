@@ -96,6 +96,7 @@ def popular(half_life_days: float) -> Reason:
     return Reason(kind="popular", text=f"Popular {span}")
 
 
+LATELY = Reason(kind="because_of", text="In keeping with what you did lately")
 TRENDING = Reason(kind="trending", text="Trending now")
 NEW = Reason(kind="new", text="New to discover")
 PINNED = Reason(kind="pinned", text="Picked by the shop")

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from windowshop import space
 from windowshop.ask import Ask
 from windowshop.popularity import HALF_LIVES
 from windowshop.profile import Events
 from windowshop.rank import Floats, Keys, Source
 
-SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend")
+SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend", "learned")
 OWN_HALF_LIVES = (7.0, 30.0, 90.0)
 DAY_MS = 86_400_000
 NEVER = 1e4
@@ -35,6 +36,7 @@ def features(ask: Ask, sources: Sequence[Source], keys: Keys) -> tuple[tuple[str
     _of_habit(columns, own, keys, ask.now)
     _of_crowd(columns, ask, own, keys)
     _of_cards(columns, ask, own, keys)
+    _of_space(columns, ask, own, keys)
     _of_user(columns, own, len(keys), ask.now)
     rows = np.empty((len(keys), len(columns)), np.float32)
     for at, column in enumerate(columns.values()):
@@ -186,6 +188,23 @@ def _kinds(card: Mapping[str, Any]) -> dict[str, object]:
     if brand := card.get("brand"):
         kinds["brand"] = brand
     return kinds
+
+
+def _of_space(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
+    """How near a candidate lies, in the learned space, to the shopper (`gap`: against the nearest
+    candidate) and to what they took last; zeros without a space.
+    """
+    near, last, rank = np.zeros(len(keys)), np.zeros(len(keys)), np.full(len(keys), NEVER)
+    if ask.learned is not None and ask.wants("learned"):
+        wanted = [*keys.tolist(), *own["item"][-1:].tolist()]
+        places = space.matrix(ask.world, ask.tenant, wanted)
+        near = (places[: len(keys)] @ ask.learned.vector).astype(float)
+        last = (places[: len(keys)] @ places[-1]).astype(float) if len(own) else last
+        rank[np.argsort(-near, kind="stable")] = np.arange(len(keys))
+    columns["learned_near"] = near
+    columns["learned_gap"] = near - near.max(initial=-1)
+    columns["learned_place"] = rank
+    columns["learned_last"] = last
 
 
 def _of_user(columns: dict[str, Doubles], own: Events, count: int, now: int) -> None:

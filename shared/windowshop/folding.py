@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windowshop import profile as profiles
+from windowshop import space
 from windowshop.errors import InvalidInput, NotReady, Unavailable
 from windowshop.log import EventRow, Standing, event_row
 from windowshop.logs import log
 from windowshop.profile import Profile, Tastes
 from windowshop.profile.events import IMPRESSION
 from windowshop.records import Event, user_key
+from windowshop.space import Place
 from windowshop.store import Sparse, StoredUser
+from windowshop.tower import NEWEST
 from windowshop.world import Tenant, World
 
 FOLD_BATCH = 200
@@ -135,6 +138,9 @@ def _warm(world: World, tenant: Tenant, some: Sequence[Profile]) -> None:
     """One read of all the item vectors that a batch of folds needs."""
     keys = {int(key) for profile in some for key in profiles.taste_keys(profile)}
     world.vectors(tenant, keys)
+    if space.space_of(world, tenant) is not None:
+        lately = {key for one in some for key in one.events["item"][-NEWEST:].tolist()}
+        space.vectors(world, tenant, lately)
 
 
 def _stored(
@@ -148,6 +154,9 @@ def _stored(
         "interests": _pack_tastes(tastes),
         "merged": [user_key(tenant.name, guest) for guest in guests],
     }
+    place = space.place_of(world, tenant, profile.events)
+    if place is not None:
+        payload["learned"] = _pack_place(place)
     if profile.newest is not None:
         payload["last_event_at"] = profile.newest
     return StoredUser(
@@ -190,14 +199,35 @@ def _unpack_tastes(packed: Mapping[str, Any], dim: int) -> Tastes:
     )
 
 
+def _pack_place(place: Place) -> dict[str, Any]:
+    vector = base64.b64encode(place.vector.astype("<f2").tobytes()).decode()
+    return {"by": place.version, "vector": vector, "missing": place.missing}
+
+
+def learned_of(
+    world: World, tenant: Tenant, profile: Profile, packed: Mapping[str, Any] | None = None
+) -> Place | None:
+    """Where the user stands in the store's learned space: as it was stored (`packed`), or computed
+    anew where that was of another space, or missed items. Raises Unavailable.
+    """
+    served = space.space_of(world, tenant)
+    if served is None:
+        return None
+    if packed and packed["by"] == served.version and not packed["missing"]:
+        vector = np.frombuffer(base64.b64decode(packed["vector"]), "<f2").astype(np.float32)
+        return Place(served.version, vector)
+    return space.place_of(world, tenant, profile.events)
+
+
 class Known(NamedTuple):
-    """What is stored of a user: profile, interests, and the keys of the points that are them: their
-    own and those of the guests merged into them.
+    """What is stored of a user: profile, interests, the keys of the points that are them (their own
+    and those of the guests merged into them), and their place in the learned space, if any.
     """
 
     profile: Profile
     tastes: Tastes
     points: tuple[str, ...]
+    learned: Place | None = None
 
 
 def read_profile(world: World, tenant: Tenant, user: str) -> Known:
@@ -213,8 +243,11 @@ def read_profile(world: World, tenant: Tenant, user: str) -> Known:
     points = (key, *held.payload.get("merged", ()))
     packed = held.payload.get("interests")
     if not packed or packed["missing"]:
-        return Known(profile, tastes_of(world, tenant, profile), points)
-    return Known(profile, _unpack_tastes(packed, world.encoder.dim), points)
+        tastes = tastes_of(world, tenant, profile)
+    else:
+        tastes = _unpack_tastes(packed, world.encoder.dim)
+    learned = learned_of(world, tenant, profile, held.payload.get("learned"))
+    return Known(profile, tastes, points, learned)
 
 
 def fold_recent(tenant: Tenant, profile: Profile, events: Sequence[Event], now_ms: int) -> Profile:

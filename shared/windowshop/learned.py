@@ -1,120 +1,211 @@
-"""What was learned for a store, in versions: `HOME/learned/<store>/<kind>/<version>/`, and a file
-`current` that names the one which serves. A version is written whole before it is named.
+"""What was learned for a store, in versions: below `<store>/<kind>/<version>/` the files of each,
+and `<store>/<kind>/current`, which names the one that serves. In a home that is `learned/`, on AWS
+the same below `learned/` in the bucket.
+
+A version counts once its card is there, which is written last and says what its files hash to.
+`current` is swapped in one write: what serves, and on a second line what served before.
 """
 
-import os
-import shutil
-from collections.abc import Mapping
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from windowshop.errors import InvalidInput, NotFound, Unavailable
+from windowshop.blobs import Blobs, DirBlobs
+from windowshop.errors import InvalidInput, NotFound, Unavailable, WindowshopError
+from windowshop.logs import log
 
-MODEL, CARD, CURRENT, BEFORE = "model.onnx", "model.json", "current", "before"
+MODEL, CARD, CURRENT = "model.onnx", "model.json", "current"
+ITEMS = "items.npz"
+"""Beside the model of a tower: what places items."""
+AGAIN_S = 60.0
+"""What could not be opened is tried again after this long."""
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One version of one kind (`ranker-all`, `ranker-new`, ...) of a store."""
+    """One version of one kind (`ranker-all`, `ranker-new`, `tower`) of a store."""
 
     store: str
     kind: str
     version: str
-    folder: Path
     card: Mapping[str, Any]
     """What it was made of: features, seed, times, and how it did in the replay."""
     serves: bool
+    files: Callable[[str], bytes]
+
+    def read(self, name: str) -> bytes:
+        """One of its files, whole and as it was written. Raises Unavailable."""
+        what = f"{self.kind} {self.version} of store {self.store}"
+        try:
+            body = self.files(name)
+        except NotFound:
+            raise Unavailable(f"{what}: {name} is missing") from None
+        written = self.card.get("files", {}).get(name)
+        if written is not None and written != _account(body):
+            raise Unavailable(f"{what}: {name} is not what was written ({len(body):,} bytes)")
+        return body
 
 
 class Shelf:
-    """The models of a home. Raises Unavailable where the folder cannot be used."""
+    """The models of a home or of a deployment; keys begin with `below`. Every method raises
+    Unavailable where they cannot be reached.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, blobs: Blobs, below: str = "") -> None:
+        self._blobs, self._below = blobs, below
 
     def put(
-        self, store: str, kind: str, version: str, model: bytes, card: Mapping[str, Any]
+        self,
+        store: str,
+        kind: str,
+        version: str,
+        files: Mapping[str, bytes],
+        card: Mapping[str, Any],
     ) -> None:
         """Keep a version; it does not serve yet. One of the same name is replaced."""
-        place = self._root / store / kind
-        target, made = place / version, place / f".{version}.{os.getpid()}"
-        try:
-            made.mkdir(parents=True)
-            (made / MODEL).write_bytes(model)
-            (made / CARD).write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2))
-            shutil.rmtree(target, ignore_errors=True)
-            made.rename(target)
-        except OSError as error:
-            shutil.rmtree(made, ignore_errors=True)
-            raise Unavailable(f"{place} cannot be written: {error.strerror}") from error
+        at = self._key(store, kind, version)
+        self._blobs.delete([f"{at}/{CARD}"])
+        for name, body in files.items():
+            self._blobs.write(f"{at}/{name}", body)
+        whole = {**card, "files": {name: _account(body) for name, body in files.items()}}
+        self._blobs.write(
+            f"{at}/{CARD}", orjson.dumps(whole, option=orjson.OPT_INDENT_2), "application/json"
+        )
 
     def all(self, store: str) -> list[Learned]:
         """Every version of a store, by kind and name."""
+        start = self._key(store, "")
         found = []
-        for card in sorted((self._root / store).glob(f"*/*/{CARD}")):
-            kind, version = card.parts[-3], card.parts[-2]
-            if not version.startswith("."):
-                found.append(self._read(store, kind, version))
+        for blob in self._blobs.list(start):
+            kind, _, rest = blob.key.removeprefix(start).partition("/")
+            version, _, name = rest.partition("/")
+            if name == CARD and (one := self.find(store, kind, version)) is not None:
+                found.append(one)
         return found
+
+    def serves(self, store: str, kind: str) -> str:
+        """The version that serves; "" where none does. Cheap: one small read."""
+        return self._named(store, kind)[0]
 
     def current(self, store: str, kind: str) -> Learned | None:
         """The version that serves."""
-        name = self._named(store, kind, CURRENT)
-        return self._read(store, kind, name) if name else None
+        name = self.serves(store, kind)
+        return self.find(store, kind, name) if name else None
 
-    def mark(self, store: str, kind: str) -> int:
-        """Changes whenever another version serves: cheap to ask for."""
+    def before(self, store: str, kind: str) -> str | None:
+        """The version to which `rollback` leads; None: to none."""
+        return self._named(store, kind)[1] or None
+
+    def find(self, store: str, kind: str, version: str) -> Learned | None:
+        """A version, whether or not it serves; None where it is not there."""
+        if not all(name and name == Path(name).name for name in (kind, version)):
+            return None
+        at = self._key(store, kind, version)
         try:
-            return (self._root / store / kind / CURRENT).stat().st_mtime_ns
-        except OSError:
-            return 0
+            card = orjson.loads(self._blobs.read(f"{at}/{CARD}"))
+        except (NotFound, InvalidInput):
+            return None
+        except orjson.JSONDecodeError as error:
+            raise Unavailable(f"the card of {kind} {version} cannot be read: {error}") from error
+        serves = self.serves(store, kind) == version
+        read = self._blobs.read
+        return Learned(store, kind, version, card, serves, lambda name: read(f"{at}/{name}"))
 
     def promote(self, store: str, kind: str, version: str) -> None:
         """From now on it serves. Raises NotFound."""
-        plain = all(name and name == Path(name).name for name in (kind, version))
-        if not plain or not (self._root / store / kind / version / CARD).is_file():
+        if self.find(store, kind, version) is None:
             raise NotFound(f"no model {kind} {version[:64]!r}: `windowshop models list` shows them")
-        before = self._named(store, kind, CURRENT)
+        before = self.serves(store, kind)
         if before != version:
-            self._name(store, kind, BEFORE, before)
-            self._name(store, kind, CURRENT, version)
+            self._name(store, kind, version, before)
 
     def rollback(self, store: str, kind: str) -> str | None:
         """What served before serves again, which may be none: the plain weights. Returns its name.
         Raises InvalidInput where nothing serves.
         """
-        if not self._named(store, kind, CURRENT):
+        serves, before = self._named(store, kind)
+        if not serves:
             raise InvalidInput(
                 f"no {kind} serves in store {store!r}: there is nothing to take back"
             )
-        before = self._named(store, kind, BEFORE)
-        self._name(store, kind, CURRENT, before)
-        self._name(store, kind, BEFORE, "")
+        self._name(store, kind, before, "")
         return before or None
 
-    def _named(self, store: str, kind: str, file: str) -> str:
-        try:
-            return (self._root / store / kind / file).read_text("utf-8").strip()
-        except OSError:
-            return ""
+    def _key(self, *parts: str) -> str:
+        return self._below + "/".join(parts)
 
-    def _name(self, store: str, kind: str, file: str, version: str) -> None:
-        place = self._root / store / kind
-        made = place / f".{file}.{os.getpid()}"
+    def _named(self, store: str, kind: str) -> tuple[str, str]:
+        """What serves, and what did before; "" for none."""
         try:
-            made.write_text(version, "utf-8")
-            made.replace(place / file)
-        except OSError as error:
-            raise Unavailable(f"{place} cannot be written: {error.strerror}") from error
+            lines = self._blobs.read(self._key(store, kind, CURRENT)).decode("utf-8", "replace")
+        except NotFound:
+            return "", ""
+        serves, _, before = lines.partition("\n")
+        return serves.strip(), before.strip()
 
-    def _read(self, store: str, kind: str, version: str) -> Learned:
-        folder = self._root / store / kind / version
+    def _name(self, store: str, kind: str, serves: str, before: str) -> None:
+        lines = f"{serves}\n{before}\n".encode()
+        self._blobs.write(self._key(store, kind, CURRENT), lines, "text/plain")
+
+
+def shelf_in(folder: Path) -> Shelf:
+    """The models in a folder."""
+    return Shelf(DirBlobs(folder))
+
+
+def _account(body: bytes) -> dict[str, Any]:
+    return {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+class _Held(NamedTuple, Generic[M]):
+    version: str
+    model: M | None
+    until: float
+    """When one that could not be opened is tried again (s, monotonic)."""
+
+
+class Opened(Generic[M]):
+    """Models of a shelf, opened by `opens` when they are first asked for: of each store and kind
+    the last version. Thread-safe.
+    """
+
+    def __init__(self, shelf: Shelf, opens: Callable[[Learned], M]) -> None:
+        self._shelf, self._opens = shelf, opens
+        self._held: dict[tuple[str, str], _Held[M]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, store: str, kind: str, version: str) -> M | None:
+        """None where it is missing or broken, which is logged; a minute later it is tried again."""
+        held = self._fresh(store, kind, version)
+        if held is None:
+            with self._lock:
+                held = self._fresh(store, kind, version) or self._open(store, kind, version)
+        return held.model
+
+    def _fresh(self, store: str, kind: str, version: str) -> _Held[M] | None:
+        held = self._held.get((store, kind))
+        if held is None or held.version != version:
+            return None
+        return held if held.model is not None or time.monotonic() < held.until else None
+
+    def _open(self, store: str, kind: str, version: str) -> _Held[M]:
+        model, detail = None, "it is missing"
         try:
-            card = orjson.loads((folder / CARD).read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
-            raise Unavailable(f"{folder / CARD} cannot be read: {error}") from error
-        serves = self._named(store, kind, CURRENT) == version
-        return Learned(store, kind, version, folder, card, serves)
+            learned = self._shelf.find(store, kind, version)
+            model = None if learned is None else self._opens(learned)
+        except WindowshopError as error:
+            detail = error.detail
+        if model is None:
+            log("learned").error(
+                "model_not_opened", store=store, kind=kind, version=version, detail=detail
+            )
+        held = self._held[store, kind] = _Held(version, model, time.monotonic() + AGAIN_S)
+        return held

@@ -13,6 +13,7 @@ from pathlib import Path
 from windowshop import folding, recording, users
 from windowshop.encode import open_encoder, spec_of
 from windowshop.errors import Unavailable, WindowshopError
+from windowshop.learned import Shelf, shelf_in
 from windowshop.log import EventRow
 from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import log
@@ -22,6 +23,7 @@ from windowshop.records import Event
 from windowshop.settings import Settings, load_settings
 from windowshop.shop import Shop
 from windowshop.store.edge import EdgeStore
+from windowshop.tower import Towers
 from windowshop.world import World
 
 EMBED = 1 << 17
@@ -32,6 +34,11 @@ MAX_WAITING = 20_000
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def shelf_of(home: Path) -> Shelf:
+    """What was learned from a home's log."""
+    return shelf_in(home / LEARNED)
 
 
 def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = False) -> Shop:
@@ -50,6 +57,7 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
     store = EdgeStore(home / "vectors", encoder.name, encoder.dim, fill=fill)
     try:
         kept = SqliteLog(home / "log.sqlite")
+        shelf = shelf_of(home)
         world = World(
             store,
             kept,
@@ -58,7 +66,8 @@ def open_shop(home: Path, settings: Settings | None = None, *, fill: bool = Fals
             wall_ms,
             keyring=kept,
             letters=kept,
-            rankers=Rankers(home / LEARNED),
+            rankers=Rankers(shelf),
+            towers=Towers(shelf),
         )
         users.finish_erasures(world)
     except BaseException:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from windowshop.blend import COUNTED
 from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.numbering import Index, Members, distinct
 
 Keys = NDArray[np.uint64]
 Scores = NDArray[np.float64]
 
-HALF_LIVES = (0.25, 1.0, 2.0, 7.0, 21.0, 60.0)  # days
+HALF_LIVES = COUNTED  # days
 DAY_MS = 86_400_000
 BEST = 2_000  # how many are kept sorted; asking for more than that sorts all
 MAX_EXPONENT = 500.0  # far below 1023, where doubles end

@@ -65,6 +65,37 @@ class Unlearned:
         return None
 
 
+class Space(Protocol):
+    """A learned space of items and shoppers: what a shopper takes next lies near them."""
+
+    @property
+    def version(self) -> str:
+        """Its name, which tells its vectors from those of any other space."""
+
+    def items(self, keys: Keys, text: Floats) -> Floats:
+        """Unit vectors [n, 128] of items [n], from their text vectors [n, dim]."""
+
+    def user(self, items: Floats, kinds: NDArray[np.uint8], gaps: Floats) -> Floats:
+        """A shopper's unit vector [128], from the vectors [n, 128] of the items of their newest
+        events, oldest first, with the kinds [n] and `gaps` [n], log1p of days before the newest.
+        Raises Unavailable.
+        """
+
+
+class Towers(Protocol):
+    """The learned spaces of the stores."""
+
+    def get(self, store: str, version: str) -> Space | None:
+        """None where it is not to be had."""
+
+
+class Towerless:
+    """No space was learned."""
+
+    def get(self, store: str, version: str) -> Space | None:
+        return None
+
+
 @dataclass(slots=True)
 class Candidate:
     """One candidate on its way into a slate; `row` is its row in the pool, -1 for a fill."""

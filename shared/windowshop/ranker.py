@@ -1,13 +1,12 @@
 """A learned ranker, served: the model of a store, its features by name, scores for candidates."""
 
-import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from windowshop.errors import Unavailable
-from windowshop.learned import MODEL, Learned, Shelf
+from windowshop.errors import Unavailable, WindowshopError
+from windowshop.learned import AGAIN_S, MODEL, Learned, Opened, Shelf
 from windowshop.logs import log
 from windowshop.rank import Floats, Keys
 
@@ -47,35 +46,42 @@ class Ranker:
 
 def open_ranker(learned: Learned) -> Ranker:
     """Raises Unavailable: it cannot be read."""
-    try:
-        model = (learned.folder / MODEL).read_bytes()
-    except OSError as error:
-        raise Unavailable(f"{learned.folder / MODEL} cannot be read: {error.strerror}") from error
-    return Ranker(model, [str(name) for name in learned.card.get("features", ())])
+    return Ranker(learned.read(MODEL), [str(name) for name in learned.card.get("features", ())])
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Rankers:
-    """The rankers that serve, by store and task; a newly promoted one is noticed at once."""
+    """The rankers that serve, by store and task. Which one does is looked up every time, or, where
+    that is a call over the network, believed for `believed_ms`.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self._shelf = Shelf(root)
-        self._held: dict[tuple[str, str], tuple[int, Ranker | None]] = {}
-        self._lock = threading.Lock()
+    def __init__(
+        self, shelf: Shelf, believed_ms: int = 0, wall: Callable[[], int] = _wall_ms
+    ) -> None:
+        self._shelf, self._believed_ms, self._wall = shelf, believed_ms, wall
+        self._opened = Opened(shelf, open_ranker)
+        self._serves: dict[tuple[str, str], tuple[str, int]] = {}
 
     def get(self, store: str, task: str) -> Ranker | None:
         """None where none serves, or where it is broken (which is logged): the plain weights do."""
         kind = f"ranker-{task}"
-        mark = self._shelf.mark(store, kind)
-        held = self._held.get((store, task))
-        if held is None or held[0] != mark:
-            with self._lock:
-                self._held[store, task] = held = mark, self._open(store, kind)
-        return held[1]
+        version = self._version(store, kind)
+        return self._opened.get(store, kind, version) if version else None
 
-    def _open(self, store: str, kind: str) -> Ranker | None:
+    def _version(self, store: str, kind: str) -> str:
+        # By the wall: what was believed in a snapshot is looked up anew when it wakes.
+        version, until = self._serves.get((store, kind), ("", 0))
+        now = self._wall()
+        if now < until:
+            return version
         try:
-            learned = self._shelf.current(store, kind)
-            return None if learned is None else open_ranker(learned)
-        except Unavailable as error:
-            log("ranker").error("ranker_not_opened", store=store, detail=error.detail)
-            return None
+            version, span = self._shelf.serves(store, kind), self._believed_ms
+        except WindowshopError as error:  # what served goes on
+            log("ranker").warning("ranker_not_looked_up", store=store, detail=error.detail)
+            span = max(self._believed_ms, int(AGAIN_S * 1000))
+        if span:
+            self._serves[store, kind] = version, now + span
+        return version

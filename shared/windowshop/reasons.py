@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from windowshop import crowd, explain
+from windowshop import crowd, explain, space
 from windowshop import profile as profiles
 from windowshop.ask import Ask
 from windowshop.rank import Candidate, Pool
@@ -17,7 +17,8 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
     """The true cause of each item: its strongest signal, in it the event that pulled most."""
     signals = [pool.strongest(c.row) if c.row >= 0 else None for c in chosen]
     pulled = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "meaning"]
-    causes = _causes(ask, pulled)
+    placed = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "learned"]
+    causes = _causes(ask, pulled) | _led(ask, placed)
     own = [c.key for c, signal in zip(chosen, signals, strict=True) if signal == "habit"]
     again = _again(ask, own)
     half_life = float(ask.world.blend["popular_half_life"])
@@ -32,7 +33,7 @@ def reasons_of(ask: Ask, pool: Pool, chosen: Sequence[Candidate]) -> list[Reason
             reasons.append(explain.recent(profiles.last_kind(ask.profile, key) or 0))
         elif signal == "intent":
             reasons.append(_step(ask, key))
-        elif signal == "meaning" and key in causes:
+        elif signal in ("meaning", "learned") and key in causes:
             reasons.append(causes[key])
         elif signal in ("similar", "together"):
             reasons.append(
@@ -85,6 +86,32 @@ def _causes(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
                 int(pulls.kinds[row]), None if text is not None else card, text
             )
     return causes
+
+
+def _led(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:
+    """For items found in the learned space: of the steps that the tower read the one that lies
+    nearest to the item; what was done last counts most, as it does with like-minded shoppers.
+    """
+    if not keys:
+        return {}
+    steps = space.steps(ask.world, ask.tenant, ask.profile.events)
+    back = np.arange(len(steps.events))[::-1]
+    near = space.matrix(ask.world, ask.tenant, keys) @ steps.places.T
+    strength = near * crowd.fading(back)
+    # What a shopper turned away from led them nowhere, nor does a thing lead to itself.
+    strength[:, ask.world.weights.weigh(steps.events) <= 0] = -np.inf
+    strength[np.array(keys, np.uint64)[:, None] == steps.events["item"][None, :]] = -np.inf
+    found = dict.fromkeys(keys, explain.LATELY)
+    if not len(steps.events):
+        return found
+    best = strength.argmax(axis=1)
+    cards = ask.world.cards(ask.tenant, steps.events["item"][best].tolist())
+    for place, (key, row) in enumerate(zip(keys, best.tolist(), strict=True)):
+        step = steps.events[row]
+        card = cards.get(int(step["item"]))
+        if card is not None and strength[place, row] > 0:
+            found[key] = explain.because_of(int(step["kind"]), card, None)
+    return found
 
 
 def _again(ask: Ask, keys: Sequence[int]) -> dict[int, Reason]:

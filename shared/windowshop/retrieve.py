@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from windowshop import crowd, rank
 from windowshop import profile as profiles
 from windowshop.ask import Ask
-from windowshop.filters import Filter
+from windowshop.lexicon import Sought
 from windowshop.ordering import learned_order
 from windowshop.profile.intent import intent
 from windowshop.rank import (
@@ -24,8 +24,10 @@ from windowshop.rank import (
     Source,
     above_floor,
 )
-from windowshop.store import Sparse, Vector
-from windowshop.words import overlap
+from windowshop.space import Place
+from windowshop.store import Neighbour, Sparse, Vector
+from windowshop.store.sought import Wanted
+from windowshop.vocabulary import lexicon_of
 
 DAY_MS = 86_400_000
 PER_INTEREST = 40
@@ -33,8 +35,8 @@ HISTORY = 200
 """So many items of a shopper's history, the telling ones, are compared with those of others."""
 PER_SEARCH = 200
 OWN = 100
-POPULAR = 100
-NEIGHBOURS = 200
+RISING = 200
+MOST_OWN = 400
 
 UsersOf = Callable[[Keys], NDArray[np.float64]]
 """Item keys [n] -> the number of users who have each [n]."""
@@ -55,7 +57,7 @@ def local_sources(ask: Ask) -> list[Source]:
     if ask.wants("popular"):
         found.append(popular(ask))
     if ask.wants("trend"):
-        keys, rises = ask.tenant.popularity.trend(POPULAR * 2, ask.now)
+        keys, rises = ask.tenant.popularity.trend(RISING, ask.now)
         found.append(Source("trend", keys, rises.astype(np.float32)))
     return found
 
@@ -82,29 +84,37 @@ def recent(ask: Ask) -> Source:
 
 def popular(ask: Ask) -> Source:
     keys, scores = ask.tenant.popularity.top(
-        max(POPULAR, ask.request.limit * 3), float(ask.world.blend["popular_half_life"]), ask.now
+        max(int(ask.world.blend["popular_items"]), ask.request.limit * 3),
+        float(ask.world.blend["popular_half_life"]),
+        ask.now,
     )
     return Source("popular", keys, scores.astype(np.float32))
 
 
 def _dense(ask: Ask) -> list[Source]:
     """Searches by meaning: the user's interests, the items asked about, the words searched for."""
-    wanted: list[tuple[str, float, tuple[Vector, int, Filter | None]]] = []
-    room = len(ask.request.exclude or ()) + (400 if ask.request.seen == "drop" else 0)
+    wanted: list[tuple[str, float, Wanted]] = []
+    room = len(ask.request.exclude or ()) + (MOST_OWN if ask.request.seen == "drop" else 0)
     if ask.wants("meaning") and ask.request.scenario == "for_you":
         for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
             limit = PER_INTEREST + ask.request.limit + room
-            wanted.append(("meaning", float(weight), (vector, limit, ask.where)))
+            wanted.append(("meaning", float(weight), (vector, limit, ask.where, None)))
+    if ask.wants("learned") and ask.learned is not None:
+        wanted.append(("learned", 1.0, _around(ask, ask.learned)))
     if ask.intent is not None:
-        wanted.append(("intent", 1.0, (ask.intent, PER_SEARCH + room, ask.where)))
+        wanted.append(("intent", 1.0, (ask.intent, PER_SEARCH + room, ask.where, None)))
     if ask.wants("similar") and ask.asked:
         near = mean_vector(ask, ask.asked)
         if near is not None:
             limit = PER_SEARCH + ask.request.limit + room
-            wanted.append(("similar", 1.0, (near, limit, ask.where)))
+            wanted.append(("similar", 1.0, (near, limit, ask.where, None)))
     if ask.wants("query") and ask.query is not None:
         limit = PER_SEARCH + ask.request.limit + room
-        wanted.append(("query", 1.0, (ask.query, limit, ask.where)))
+        wanted.append(("query", 1.0, (ask.query, limit, ask.where, None)))
+    if ask.wants("words") and ask.request.query:
+        ask.sought = Sought.read(ask.request.query, lexicon_of(ask.world, ask.tenant))
+        limit = PER_SEARCH + ask.request.limit + room
+        wanted.append(("words", 1.0, (Sparse(*ask.sought.sparse()), limit, ask.where, None)))
     if not wanted:
         return []
     answers = ask.world.search(ask.tenant, [search for _, _, search in wanted])
@@ -114,9 +124,16 @@ def _dense(ask: Ask) -> list[Source]:
         if signal == "intent":  # what was just looked at is not what is looked for
             other = ~np.isin(keys, np.array([step.item for step in ask.steps], np.uint64))
             keys, cosines = keys[other], cosines[other]
-        scores = above_floor(cosines) if signal != "query" else np.maximum(cosines, 0)
+        scores = np.maximum(cosines, 0) if signal in ("query", "words") else above_floor(cosines)
         found.append(Source(signal, keys, np.asarray(scores * weight, np.float32)))
     return found
+
+
+def _around(ask: Ask, place: Place) -> Wanted:
+    """What lies near the shopper in the learned space; with room for what they have already."""
+    own = len(profiles.seen(ask.profile)) if ask.request.seen == "drop" else 0
+    room = len(ask.request.exclude or ()) + min(own, MOST_OWN)
+    return place.vector, PER_SEARCH + ask.request.limit + room, ask.where, place.version
 
 
 def set_intent(ask: Ask) -> None:
@@ -149,9 +166,16 @@ def mean_vector(ask: Ask, keys: Sequence[int]) -> Vector | None:
 
 def _like_minded(ask: Ask) -> list[Source]:
     """What shoppers with a like history took, lately, near what this shopper took."""
-    events = ask.profile.events
-    if not ask.wants("like_minded") or not len(events):
+    if not ask.wants("like_minded") or not len(ask.profile.events):
         return []
+    half_life = float(ask.world.blend["like_minded_half_life"])
+    ask.others = crowd.taken(*neighbourhood(ask), ask.now, half_life)
+    return [Source("like_minded", *crowd.proposals(ask.others))]
+
+
+def neighbourhood(ask: Ask) -> crowd.Neighbourhood:
+    """The shopper's own events, and the tails of those whose history is most like theirs."""
+    events = ask.profile.events
     history = profiles.history(ask.profile, ask.profile.newest or 0)
     mine = crowd.own(events["item"], events["time"])
     # Another store's users must not move the weights: the IDF is this store's own.
@@ -161,15 +185,14 @@ def _like_minded(ask: Ask) -> list[Source]:
     values = history.values * telling[order][at]
     most = np.sort(np.argsort(-values, kind="stable")[:HISTORY])
     query = Sparse(history.indices[most], values[most].astype(np.float32))
-    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.points)
-    ask.others = crowd.taken(
-        mine,
-        [neighbour.score for neighbour in near],
-        [profiles.unpack_tail(neighbour.tail) for neighbour in near],
-        ask.now,
-        float(ask.world.blend["like_minded_half_life"]),
-    )
-    return [Source("like_minded", *crowd.proposals(ask.others))]
+    near = _near(ask, query)
+    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
+    return crowd.Neighbourhood(mine, [neighbour.score for neighbour in near], tails)
+
+
+def _near(ask: Ask, query: Sparse) -> list[Neighbour]:
+    count = int(ask.world.blend["neighbours"])
+    return ask.world.store.neighbours(ask.tenant.name, query, count, ask.points)
 
 
 def _together(ask: Ask) -> list[Source]:
@@ -184,8 +207,7 @@ def _together(ask: Ask) -> list[Source]:
     keys = np.array(ask.asked, np.uint64)
     dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
     query = Sparse(dims, np.ones(len(dims), np.float32))
-    near = ask.world.store.neighbours(ask.tenant.name, query, NEIGHBOURS, ask.points)
-    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
+    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in _near(ask, query)]
     return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
 
 
@@ -224,7 +246,7 @@ def score(ask: Ask) -> Pool:
     set_intent(ask)
     sources = retrieve(ask)
     if ask.request.scenario == "search":
-        sources += _search_features(ask, sources)
+        sources = _searched(ask, sources)
     pool = rank.blend(sources, ask.weights)
     return learned_order(ask, sources, pool) if ask.request.scenario == "for_you" else pool
 
@@ -253,13 +275,23 @@ def _meaning_for(ask: Ask, keys: Keys) -> list[Source]:
     return [Source("meaning", keys, np.maximum(near.max(axis=1), 0).astype(np.float32))]
 
 
-def _search_features(ask: Ask, sources: Sequence[Source]) -> list[Source]:
-    keys = np.unique(
-        np.concatenate([s.keys for s in sources if s.signal == "query"] or [EMPTY_KEYS])
-    )
-    cards = ask.world.cards(ask.tenant, keys.tolist())
-    shares = [overlap(ask.request.query or "", cards.get(int(key), {})) for key in keys]
-    return [Source("words", keys, np.array(shares, np.float32)), *_meaning_for(ask, keys)]
+def _searched(ask: Ask, sources: Sequence[Source]) -> list[Source]:
+    """What either the vector or the words of a search have found, by both: the store's order by
+    words proposes, and what is written on the candidates decides.
+    """
+    found = [source for source in sources if source.signal in ("query", "words")]
+    keys = np.unique(np.concatenate([source.keys for source in found] or [EMPTY_KEYS]))
+    others = [source for source in sources if source.signal != "words"]
+    if ask.sought is not None:
+        cards = ask.world.cards(ask.tenant, keys.tolist())
+        shares = [ask.sought.matched(cards.get(int(key), {})) for key in keys]
+        others.append(Source("words", keys, np.array(shares, np.float32)))
+    if ask.query is not None:
+        near = [source.keys for source in found if source.signal == "query"]
+        rest = np.setdiff1d(keys, np.concatenate(near)) if near else keys
+        cosines = ask.world.matrix(ask.tenant, rest.tolist()) @ ask.query
+        others.append(Source("query", rest, np.maximum(cosines, 0).astype(np.float32)))
+    return [*others, *_meaning_for(ask, keys)]
 
 
 def _only(pool: Pool, keys: Keys) -> Pool:

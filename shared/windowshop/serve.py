@@ -9,19 +9,22 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
-from windowshop import operator, serving
+from windowshop import copies, operator, serving, towers
 from windowshop.api import Access, create_app
 from windowshop.errors import InvalidInput, NotReady, Unavailable
 from windowshop.keeper import Keeper
-from windowshop.local import EventQueue, open_shop, wall_ms
+from windowshop.local import EventQueue, open_shop, shelf_of, wall_ms
+from windowshop.log.sqlite import SqliteLog
 from windowshop.logs import configure
 from windowshop.records import Request
 from windowshop.serving import Serving
 from windowshop.settings import load_settings
 from windowshop.shop import Shop
+from windowshop.store.edge import EdgeStore
 
 PAGE_FILES = "page"
 """Folder of a home whose files the page shows beside its own (the demo's shoppers)."""
@@ -92,8 +95,7 @@ def _run(
 ) -> None:
     shop = keeper.shop
     events = EventQueue(shop)
-    verbs = operator.bind(shop)
-    verbs["embed"] = lambda args: {"embedded": keeper.embed(args["store"], args["limit"])}
+    verbs = {**operator.bind(shop), **_own_verbs(home, keeper)}
     page_files = home / PAGE_FILES
     app = create_app(
         shop,
@@ -128,6 +130,27 @@ def _run(
     finally:
         serving.withdraw(home, place)
         events.close()
+
+
+def _own_verbs(home: Path, keeper: Keeper) -> dict[str, operator.Served]:
+    """What only the process can do that has the home open."""
+    world, shelf = keeper.shop.world, shelf_of(home)
+
+    def embed(args: operator.Json) -> operator.Json:
+        return {"embedded": keeper.embed(args["store"], args["limit"])}
+
+    def copy(args: operator.Json) -> operator.Json:
+        log, store = cast(SqliteLog, world.log), cast(EdgeStore, world.store)
+        copies.copy_into(Path(args["into"]), log, store, args["store"])
+        return {}
+
+    def promote_tower(args: operator.Json) -> operator.Json:
+        return {"placed": towers.promote(world, shelf, args["store"], args["version"])}
+
+    def rollback_tower(args: operator.Json) -> operator.Json:
+        return {"serves": towers.rollback(world, shelf, args["store"])}
+
+    return {verb.__name__: verb for verb in (embed, copy, promote_tower, rollback_tower)}
 
 
 class _Server(uvicorn.Server):

@@ -11,7 +11,7 @@ from windowshop.ask import Ask
 from windowshop.desk import AVAILABLE, Desk, Rules
 from windowshop.errors import Flaw, InvalidInput, Unavailable
 from windowshop.filters import NAMED, And, Filter, mentions, parse, values_at
-from windowshop.folding import Known, fold_recent, read_profile, tastes_of
+from windowshop.folding import Known, fold_recent, learned_of, read_profile, tastes_of
 from windowshop.profile import Profile, Tastes
 from windowshop.reasons import reasons_of
 from windowshop.recording import check_times
@@ -29,6 +29,7 @@ from windowshop.records import (
     user_name,
 )
 from windowshop.retrieve import score, score_locally
+from windowshop.space import Place
 from windowshop.world import Tenant, World
 
 FIELDS = (*ITEM_FIELDS, "embedded_at")
@@ -50,7 +51,7 @@ def recommend(
     tenant = world.tenant(name)
     _check_fields(request)
     now = world.now(tenant)
-    ask, degraded = _ask(world, tenant, request, now, {} if held is None else held)
+    ask, degraded = ask_of(world, tenant, request, now, {} if held is None else held)
     desk = Desk(ask, Rules.read(ask, _Placeholders(ask)), frozenset(exclude))
     try:
         pool = score(ask)
@@ -105,32 +106,35 @@ def recommend_batch(world: World, name: str, batch: Batch) -> list[Slate]:
 # --- what is asked ------------------------------------------------------------------------
 
 
-def _ask(
+def ask_of(
     world: World, tenant: Tenant, request: Request, now: int, held: Held
 ) -> tuple[Ask, Degraded | None]:
+    """The request with what is known of its user; what could not be read degrades it."""
     degraded = None
     profile, tastes = Profile.EMPTY, Tastes.EMPTY
     points: tuple[str, ...] = ()
+    learned: Place | None = None
     user = user_name(request.user_id, request.anonymous_id)
     try:
         if user is not None:
             if user not in held:
                 held[user] = read_profile(world, tenant, user)
-            profile, tastes, points = held[user]
+            profile, tastes, points, learned = held[user]
         if request.recent:
             check_times(request.recent, world.wall())
             profile = fold_recent(tenant, profile, request.recent, now)
             tastes = tastes_of(world, tenant, profile)
+            learned = learned_of(world, tenant, profile)
     except Unavailable as error:
         degraded = _degraded(error, "a slate that does not know the user")
     asked = [item_key(tenant.name, item_id) for item_id in request.item_ids or ()]
-    ask = Ask(world, tenant, request, now, profile, tastes, points, None, asked)
+    ask = Ask(world, tenant, request, now, profile, tastes, points, None, asked, learned=learned)
     ask.where = _where(ask)
     if request.query is not None and ask.wants("query"):
         try:
             ask.query = world.query_vector(request.query)
         except Unavailable as error:
-            degraded = degraded or _degraded(error, "popular items instead of a search")
+            degraded = degraded or _degraded(error, "what its words alone find")
     return ask, degraded
 
 

@@ -18,7 +18,7 @@ def export(
     state = world.tenant(tenant)
     group = [user, *world.log.links_of(tenant, user)]
     events, following = world.log.export(tenant, group, cursor, limit)
-    profile, tastes, _ = read_profile(world, state, user)
+    profile, tastes, *_ = read_profile(world, state, user)
     seen = profiles.seen(profile)
     return {
         "profile": {

@@ -5,30 +5,31 @@ others write too (`believed_ms`), what was read is believed for that long.
 """
 
 import threading
-import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import orjson
 
+from windowshop.blend import Blend, overlaid
 from windowshop.caches import look_up, make_room
 from windowshop.encode import Encoder
-from windowshop.errors import InvalidInput, Misconfigured, Unavailable
-from windowshop.filters import FieldType, Filter
+from windowshop.errors import InvalidInput, Unavailable
+from windowshop.filters import FieldType
 from windowshop.keys import Keyring
 from windowshop.letters import Letters
+from windowshop.lexicon import Kept
 from windowshop.log import Appended, Batch, Log
 from windowshop.logs import log
 from windowshop.popularity import Popularity
 from windowshop.profile import Events, Keys, Weights, as_events
 from windowshop.profile.events import IMPRESSION
-from windowshop.rank import Floats, Rankers, Unlearned
-from windowshop.settings import Settings
+from windowshop.rank import Floats, Rankers, Towerless, Towers, Unlearned
+from windowshop.settings import Settings, default_blend
 from windowshop.signals import Signals, Silent
-from windowshop.store import Payload, Search, Store, Vector
+from windowshop.store import Payload, Store, Vector
+from windowshop.store.sought import Found, Wanted, content_of, search_of
 
 MAX_CARDS = 200_000
 MAX_VECTORS = 40_000
@@ -41,9 +42,6 @@ COUNTS = "counts"  # the same without the users, for processes that only read it
 FALLBACK = "fallback"
 VECTORS_BELIEVED = 30
 """So many times as long as anything else: a vector changes with its item's text alone."""
-
-Found = tuple[bytes, int, Filter | None]
-"""A search by content: vector, limit, filter."""
 
 
 class Clock(Protocol):
@@ -65,9 +63,7 @@ class Counted:
 
 @dataclass(slots=True)
 class Tenant:
-    """What this process holds of one store. Its counts are read when they are first asked for: a
-    process that only folds events never needs them.
-    """
+    """What this process holds of one store. Its counts are read when they are first asked for."""
 
     name: str
     newest_ms: int
@@ -79,11 +75,15 @@ class Tenant:
     counted: Counted | None = None
     cards: dict[int, Payload | None] = field(default_factory=dict)
     vectors: dict[int, Vector | None] = field(default_factory=dict)
+    learned: dict[int, Vector | None] = field(default_factory=dict)
+    """Vectors of the tower `learned_by`; see `space`."""
+    learned_by: str = ""
     found: dict[Found, tuple[Keys, Floats]] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
     stale: bool = False
     """Events were deleted: the counts are due to be made again."""
     fallback: list[Payload] = field(default_factory=list)
+    words: Kept = field(default_factory=Kept)
 
     @property
     def counts(self) -> Counted:
@@ -110,17 +110,18 @@ class World:
     letters: Letters
     signals: Signals = field(default_factory=Silent)
     rankers: Rankers = field(default_factory=Unlearned)
+    towers: Towers = field(default_factory=Towerless)
     believed_ms: int | None = None
     counting: bool = True
     weights: Weights = field(init=False)
-    blend: Mapping[str, Any] = field(init=False)
+    blend: Blend = field(init=False)
     tenants: dict[str, Tenant] = field(default_factory=dict)
     queries: dict[str, Vector] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.weights = Weights().replaced(self.settings.weights)
-        self.blend = read_blend()
+        self.blend = overlaid(default_blend(), self.settings.blend)
 
     # --- tenants and time -----------------------------------------------------------------------
 
@@ -159,9 +160,11 @@ class World:
         tenant.until_ms = now + believed_ms
         tenant.cards, tenant.known, tenant.found = {}, set(), {}
         if now >= tenant.vectors_until_ms:
-            tenant.vectors, tenant.vectors_until_ms = {}, now + VECTORS_BELIEVED * believed_ms
+            tenant.vectors, tenant.learned = {}, {}
+            tenant.vectors_until_ms = now + VECTORS_BELIEVED * believed_ms
         else:
             tenant.vectors = {key: row for key, row in tenant.vectors.items() if row is not None}
+            tenant.learned = {key: row for key, row in tenant.learned.items() if row is not None}
         try:
             tenant.fields = self.log.fields(tenant.name)
             tenant.newest_ms = max(tenant.newest_ms, self._newest(tenant.name))
@@ -319,21 +322,20 @@ class World:
             tenant.known.discard(key)
             if vectors:
                 tenant.vectors.pop(key, None)
+                tenant.learned.pop(key, None)
 
-    def search(
-        self, tenant: Tenant, searches: Sequence[tuple[Vector, int, Filter | None]]
-    ) -> list[tuple[Keys, Floats]]:
+    def search(self, tenant: Tenant, searches: Sequence[Wanted]) -> list[tuple[Keys, Floats]]:
         """Keys and cosines of each search, best first; all that are not remembered in one call.
 
         What a user's interests find changes with their events and with the items, not with every
         page they look at: answers are remembered by content until any item is written.
         """
         held = tenant.found  # one that a write replaces meanwhile is filled for nothing
-        names = [(vector.tobytes(), limit, where) for vector, limit, where in searches]
+        names = [content_of(one) for one in searches]
         found, missing = look_up(held, names)
         if missing:
             asked = dict(zip(names, searches, strict=True))
-            answers = self.store.search(tenant.name, [Search(*asked[name]) for name in missing])
+            answers = self.store.search(tenant.name, [search_of(asked[name]) for name in missing])
             make_room(held, len(missing), MAX_FOUND)
             for name, hits in zip(missing, answers, strict=True):
                 keys = np.fromiter((hit.key for hit in hits), np.uint64, len(hits))
@@ -377,14 +379,3 @@ class World:
             saved = self.log.snapshot(tenant.name, FALLBACK)
             tenant.fallback = [] if saved is None else orjson.loads(saved[1])
         return tenant.fallback
-
-
-def read_blend() -> Mapping[str, Any]:
-    """weights.toml, checked."""
-    text = resources.files("windowshop").joinpath("weights.toml").read_text("utf-8")
-    blend = tomllib.loads(text)
-    for name, part in blend.items():
-        numbers = part.values() if isinstance(part, dict) else [part]
-        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-            raise Misconfigured(f"weights.toml: {name}: weights are numbers from 0")
-    return blend

@@ -28,9 +28,13 @@ HOMES = {
     "rich": ["cli"],
     "typer": ["cli"],
     "huggingface_hub": ["encode"],
+    "implicit": ["evaluate"],
     "lightgbm": ["train"],
+    "optuna": ["train"],
+    "scipy": ["evaluate"],
+    "tensorboardX": ["train"],
     "onnx": ["encode", "train"],
-    "onnxruntime": ["encode", "ranker"],
+    "onnxruntime": ["encode", "ranker", "tower"],
     "safetensors": ["encode"],
     "tokenizers": ["encode"],
     "torch": ["encode", "train"],
@@ -46,14 +50,19 @@ HOMES = {
 HEAVY = {
     "boto3",
     "duckdb",
+    "implicit",
+    "lightgbm",
     "matplotlib",
     "onnx",
+    "optuna",
     "pandas",
     "polars",
     "pyarrow",
     "qdrant_client",
     "scipy",
     "sklearn",
+    "sqlalchemy",
+    "tensorboardX",
     "torch",
     "transformers",
 }
@@ -87,13 +96,16 @@ def modules():
     }
 
 
+@cache
 def imported(tree):
     """Top-level names of what a module imports, wherever in it."""
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module.partition(".")[0]
+            names.add(node.module.partition(".")[0])
+    return names
 
 
 def strays(trees, library, homes):

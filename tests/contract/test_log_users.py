@@ -28,6 +28,22 @@ def test_a_merged_guest_is_part_of_the_user_until_unmerged(log):
     assert refolded(log, "u:ann") == folded(own)
 
 
+def test_all_events_and_all_links_of_a_store_are_read_for_a_replay(log):
+    some = [*rows(3), *rows(2, "a:g", kind="like"), *rows(1, "a:h")]
+    log.append("default", some, NOW)
+    log.append("other", [row("u:ann", event_id="x", store="other")], NOW)
+    log.link("other", "u:ann", "a:h")
+    assert list(log.links("default")) == []
+    for user, guest in (("u:ann", "a:g"), ("u:ann", "a:h"), ("u:bob", "a:h")):
+        log.link("default", user, guest)
+    merged = [("u:ann", "a:g"), ("u:ann", "a:h"), ("u:bob", "a:h")]
+    assert sorted(log.links("default")) == merged
+    assert sorted(log.rows("default")) == sorted(some)
+    log.unlink("default", "u:bob", "a:h")
+    log.forget("default", "u:ann", NOW + 1, "e")
+    assert list(log.links("default")) == list(log.rows("default")) == []
+
+
 def test_a_merged_user_is_behind_whenever_what_it_is_made_of_changes(log):
     def mark():
         users = log.users("default")

@@ -72,6 +72,7 @@ def otherwise(tmp_path_factory):
             "architecture": "x86-64",
             "data": {"removal": "destroy", "retention_days": 400},
             "weights": {"view": 0.5},
+            "blend": {"for_you": {"guest": {"popular": 1.0}}},
             "api": {"snapstart": False, "reserved": 50},
             "bulk": {"workers": "batch", "gpu_vcpus": 0},
             "qdrant": {"host": "own", "image": "ami-0123456789abcdef0", "running": False},

@@ -552,6 +552,7 @@ def test_every_switch_has_two_sides(otherwise):
     variables = functions["events"]["Environment"]["Variables"]
     assert variables["WINDOWSHOP_RETENTION_DAYS"] == "400"
     assert json.loads(variables["WINDOWSHOP_WEIGHTS"]) == {"view": 0.5}
+    assert json.loads(variables["WINDOWSHOP_BLEND"]) == otherwise.config.blend
     assert "AWS_USE_DUALSTACK_ENDPOINT" not in variables
     assert otherwise.protected == set()
     for bucket in otherwise.resources("AWS::S3::Bucket", "State").values():

@@ -1,6 +1,7 @@
 """The command line beside a deployment: found by its name, operated from outside."""
 
 import builtins
+import csv
 import json
 import sys
 import time
@@ -13,13 +14,16 @@ from localstack import qdrant_standin
 from tests.contract.sqs import sqs_queue
 from tests.contract.tables import create_table
 from tests.contract.tiny_models import save_bert
+from tests.contract.tiny_towers import items_of, model_of
+from tests.integration.test_train import write
 from windowshop import consume
 from windowshop.aws import deployment as deployments
 from windowshop.cli import app
 from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.keys import digest_of
+from windowshop.learned import ITEMS, MODEL
 from windowshop.queues import Outgoing
-from windowshop.records import Event, Item, new_id
+from windowshop.records import Event, Item, Request, new_id
 from windowshop.settings import Settings, read_deployment
 
 LANES = ("catalogue", "embed", "embed_bulk", "events")
@@ -347,3 +351,49 @@ def test_what_is_opened_later_is_opened_once_and_only_then():
     assert used.closed is used.closed is False
     used.close()
     assert [one.closed for one in opened] == [True]
+
+
+# --- what is learned -----------------------------------------------------------------------------
+
+
+def test_what_is_learned_from_its_log_serves_in_the_deployment(deployed, tmp_path):
+    pytest.importorskip("lightgbm")
+    aws = deployments.find(deployed)
+    shop, name = deployments.open_late(aws), new_id(1)[:12].lower()
+    items, events = write(tmp_path, users=25, days=40)
+    with items.open() as file:
+        rows = [Item(item_id=row["item_id"], title=row["title"]) for row in csv.DictReader(file)]
+    shop.put_items(name, rows, order=1)
+    while shop.embed_waiting(name, 100):
+        pass
+    with events.open() as file:
+        some = [{**row, "timestamp": int(row["timestamp"])} for row in csv.DictReader(file)]
+    shop.record(name, [Event(**row) for row in some], now())
+    place = ("--deployment", deployed, "--store", name, "--json")
+
+    found = run("evaluate", "--queries", 5, "--baselines", "none", *place).json
+    assert (found["queries"], found["dataset"]) == (5, f"{deployed}/{name}")
+    trained = run("train", "ranker", "--seed", 3, *place).json["tasks"]["all"]
+    if not trained["promoted"]:
+        run("models", "promote", "ranker-all", trained["version"], *place)
+    (one,) = (row for row in run("models", "list", *place).json["models"] if row["serves"])
+    assert (one["kind"], one["version"]) == ("ranker-all", trained["version"])
+
+    ranks = shop.world.rankers.get(name, "all")
+    assert ranks is not None
+    slate = shop.recommend(name, Request(user_id="user01", limit=5, seen="keep"))
+    assert (slate.degraded, len(slate.items)) == (None, 5)
+    assert run("models", "rollback", "ranker-all", *place).json["serves"] is None
+    assert shop.world.rankers.get(name, "all") is ranks  # for a minute
+    aws.settings = aws.settings.model_copy(update={"believed_s": 0})
+    assert deployments.open_late(aws).world.rankers.get(name, "all") is None
+
+    assert run("models", "promote", "tower", "v1", *place).code == 2
+    items = items_of(shop.world.encoder.dim)
+    aws.shelf.put(name, "tower", "v1", {MODEL: model_of(), ITEMS: items}, {})
+    assert run("models", "promote", "tower", "v1", *place).json["serves"] == "v1"
+    there = deployments.open_late(aws).world
+    assert there.store.learned_by(name) == "v1"
+    assert there.towers.get(name, "v1") is not None
+    assert run("models", "rollback", "tower", *place).json["serves"] is None
+    shop.close()

@@ -7,6 +7,8 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -33,6 +35,47 @@ def log(tmp_path):
     opened = SqliteLog(tmp_path / "log.sqlite")
     yield opened
     opened.close()
+
+
+# --- copies --------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_whole_whatever_is_written_and_forgotten_meanwhile(log, tmp_path, monkeypatch):
+    monkeypatch.setattr("windowshop.log.database.COPIED", 5)
+    log.append("default", [row(f"u:{n % 50}", n) for n in range(5_000)], NOW)
+    waited, over = [], threading.Event()
+
+    def write():
+        n = 5_000
+        while not over.is_set():
+            begin = time.perf_counter()
+            log.append("default", [row("u:late", n)], NOW)
+            if n == 5_002:
+                log.forget("default", "u:0", NOW + 1, "e")
+            waited.append(time.perf_counter() - begin)
+            n += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        log.copy(tmp_path / "copy.sqlite")
+        over.set()
+        writing.result()
+    assert len(waited) > 5
+    assert max(waited) < 5
+    copied = SqliteLog(tmp_path / "copy.sqlite")
+    held = list(copied.rows("default"))
+    assert copied.count("default") == len(held) >= 4_905
+    assert "u:0" not in {one.user for one in held}
+    copied.close()
+
+
+def test_a_copy_of_a_closed_log_or_into_nowhere_is_told(log, tmp_path):
+    with pytest.raises(Unavailable):
+        log.copy(tmp_path / "none" / "copy.sqlite")
+    log.append("default", [row("u:ann", 1)], NOW)
+    log.close()
+    with pytest.raises(Unavailable, match="closed"):
+        log.copy(tmp_path / "copy.sqlite")
 
 
 # --- durability ----------------------------------------------------------------------------------

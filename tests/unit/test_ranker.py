@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from windowshop import ordering
 from windowshop.errors import InvalidInput, NotFound, Unavailable
-from windowshop.learned import MODEL, Shelf
+from windowshop.learned import MODEL, shelf_in
 from windowshop.ordering import LEAST, MODELLED, learned_order
 from windowshop.rank import Pool, Source, blend
 from windowshop.ranker import Ranker, Rankers
@@ -104,9 +104,9 @@ def test_a_weighted_sum_finds_what_tells_hits_from_the_rest():
 
 
 def test_versions_are_promoted_and_taken_back(tmp_path):
-    shelf, rankers = Shelf(tmp_path), Rankers(tmp_path)
+    shelf, rankers = shelf_in(tmp_path), Rankers(shelf_in(tmp_path))
     for version in ("1", "2"):
-        shelf.put("s", "ranker-all", version, summed(float(version)), {"features": ["a"]})
+        shelf.put("s", "ranker-all", version, {MODEL: summed(float(version))}, {"features": ["a"]})
     row, keys = np.ones((1, 1), np.float32), np.zeros(1, np.uint64)
 
     def serves(task="all"):
@@ -132,13 +132,13 @@ def test_versions_are_promoted_and_taken_back(tmp_path):
 
 @pytest.mark.parametrize("body", [b"broken", None])
 def test_a_broken_model_serves_as_none_and_the_log_says_so(tmp_path, capsys, body):
-    shelf = Shelf(tmp_path)
-    shelf.put("s", "ranker-new", "1", body or b"", {"features": ["a"]})
+    shelf = shelf_in(tmp_path)
+    shelf.put("s", "ranker-new", "1", {MODEL: body or b""}, {"features": ["a"]})
     if body is None:
         (tmp_path / "s" / "ranker-new" / "1" / MODEL).unlink()
     shelf.promote("s", "ranker-new", "1")
-    assert Rankers(tmp_path).get("s", "new") is None
-    assert "ranker_not_opened" in capsys.readouterr().err
+    assert Rankers(shelf_in(tmp_path)).get("s", "new") is None
+    assert "model_not_opened" in capsys.readouterr().err
 
 
 # --- what it does to a pool ----------------------------------------------------------------------

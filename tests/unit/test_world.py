@@ -52,7 +52,8 @@ def test_a_full_cache_of_searches_still_answers_each(place):
     world, tenant = place
 
     def ask(*numbers):
-        found = world.search(tenant, [(np.array([n, 0], np.float32), 1, None) for n in numbers])
+        searches = [(np.array([n, 0], np.float32), 1, None, None) for n in numbers]
+        found = world.search(tenant, searches)
         return [keys.tolist() for keys, _ in found]
 
     for numbers in ((1, 2, 3, 4), (1, 5), (5, 1, 6, 7, 8), (8, 8)):

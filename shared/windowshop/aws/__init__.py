@@ -21,11 +21,21 @@ from windowshop.aws.runs import DynamoRuns
 from windowshop.aws.signals import AwsSignals
 from windowshop.encode import Encoder, open_encoder, spec_of
 from windowshop.errors import Misconfigured
+from windowshop.learned import Shelf
+from windowshop.ranker import Rankers
 from windowshop.settings import AwsSettings, Settings, load_aws_settings, load_settings
 from windowshop.shop import Shop
 from windowshop.store import Store
 from windowshop.store.server import Place, ServerStore
+from windowshop.tower import Towers
 from windowshop.world import World
+
+LEARNED = "learned/"
+"""Below this lies in the bucket what a home has in its folder of that name."""
+MODELS_BELIEVED = 6
+"""So many times as long as anything else: which ranker serves changes seldom, and is a call to S3
+for each that may.
+"""
 
 
 def wall_ms() -> int:
@@ -45,6 +55,10 @@ class Aws:
     @cached_property
     def blobs(self) -> S3Blobs:
         return S3Blobs(partial(self.clients, "s3"), self._given("bucket"))
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        return Shelf(self.blobs, LEARNED)
 
     @cached_property
     def signals(self) -> AwsSignals:
@@ -75,12 +89,17 @@ class Aws:
         """The queue that a setting names: `events_queue`, `embed_letters`, ..."""
         return SqsQueue(partial(self.clients, "sqs"), self._given(name))
 
+    @property
+    def models(self) -> Path:
+        """A folder with the encoder, or where it is built."""
+        return self.settings.models or Path(tempfile.gettempdir()) / "windowshop-models"
+
     def encoder(self) -> Encoder:
         """The encoder that the settings name. Raises Misconfigured."""
         wanted = self.shop_settings
         return open_encoder(
             spec_of(wanted),
-            self.settings.models or Path(tempfile.gettempdir()) / "windowshop-models",
+            self.models,
             threads=wanted.threads or None,
         )
 
@@ -109,6 +128,7 @@ class Aws:
             wall_ms,
             self.shop_settings.retention_days,
         )
+        believed_ms = round(self.settings.believed_s * 1000)
         return Shop(
             World(
                 store,
@@ -119,7 +139,9 @@ class Aws:
                 keyring=self.keyring,
                 letters=self.letters,
                 signals=self.signals,
-                believed_ms=round(self.settings.believed_s * 1000),
+                rankers=Rankers(self.shelf, MODELS_BELIEVED * believed_ms, wall_ms),
+                towers=Towers(self.shelf),
+                believed_ms=believed_ms,
                 counting=counting,
             )
         )

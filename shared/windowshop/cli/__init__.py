@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from windowshop import __version__
-from windowshop.cli import data, evaluate, models, running, shoppers, upkeep
+from windowshop.cli import data, evaluate, models, running, shoppers, tune, upkeep
 from windowshop.cli.command import App
 
 app = App(help="Real-time product recommendations that a shop runs itself.")
@@ -18,6 +18,7 @@ evaluate.add_to(app)
 models.add_to(app)
 running.add_to(app)
 shoppers.add_to(app)
+tune.add_to(app)
 upkeep.add_to(app)
 
 

@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from windowshop.settings import home_of
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 COLLECT = (100_000, 20, 20)
+NICE = 10
 
 Home = Annotated[
     Path | None,
@@ -176,6 +178,47 @@ def deployed(deployment: str, home: Path | None) -> Iterator[tuple[Any, Any]]:
     aws = deployments.find(deployment)
     with contextlib.closing(deployments.open_late(aws)) as shop:
         yield aws, shop
+
+
+@contextlib.contextmanager
+def original_at(home: Path | None, store: str, deployment: str | None = None) -> Iterator[Any]:
+    """The shop from whose log is learned: of a home, served or not, or of a deployment. Raises as
+    `known_home` and `deployed`.
+    """
+    from windowshop.evaluate.originals import Deployed, OwnHome
+
+    _check_store(store)
+    if deployment is None:
+        yield OwnHome(known_home(home, store))
+        return
+    with deployed(deployment, home) as (aws, shop):
+        yield Deployed(deployment, shop, aws.shelf, aws.models)
+
+
+@contextlib.contextmanager
+def replaying(
+    home: Path | None, store: str, deployment: str | None = None
+) -> Iterator[tuple[Any, Path]]:
+    """`original_at`, and an empty folder to replay it in. Meanwhile this process lets the one that
+    serves go first.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with original_at(home, store, deployment) as original, scratch_folder() as scratch:
+        os.setpriority(os.PRIO_PROCESS, 0, max(before, NICE))
+        try:
+            yield original, scratch
+        finally:
+            with contextlib.suppress(PermissionError):  # not everybody may take that back
+                os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder that nobody else may enter; it goes when the command ends."""
+    from windowshop.copies import PREFIX
+
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        yield Path(folder)
 
 
 def _check_store(store: str) -> None:

@@ -103,6 +103,9 @@ class Log(Protocol):
         next replay, from the `seq` of this one, has them. A part may be empty.
         """
 
+    def rows(self, store: str) -> Iterator[EventRow]:
+        """All events, in no order, for a replay of them."""
+
     # folding
     def standings(self, store: str, users: Sequence[str]) -> dict[str, Standing]:
         """Of those that the log has heard of."""
@@ -135,6 +138,9 @@ class Log(Protocol):
 
     def links_of(self, store: str, user: str) -> list[str]:
         """The guests merged into a user, in the order of their names."""
+
+    def links(self, store: str) -> Iterator[tuple[str, str]]:
+        """Every user and guest who was merged into them. Reads all that is known of users."""
 
     def owners_of(self, store: str, guests: Sequence[str]) -> list[str]:
         """The users into whom any of the guests is merged."""

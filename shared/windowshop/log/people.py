@@ -58,6 +58,15 @@ class People(Appending):
 
     # --- guests -----------------------------------------------------------------------------
 
+    def links(self, store: str) -> Iterator[tuple[str, str]]:
+        with self._db.reading() as con:
+            yield from con.execute(
+                "SELECT users.name, guests.name FROM links"
+                " JOIN users ON users.id = user JOIN users AS guests ON guests.id = guest"
+                " WHERE users.store = ?",
+                (store,),
+            )
+
     def link(self, store: str, user: str, guest: str) -> bool:
         if not (user.startswith("u:") and guest.startswith("a:")):
             raise InvalidInput("a guest (anonymous_id) is merged into a user (user_id)")

@@ -75,6 +75,10 @@ class SqliteLog(People, Folding, Keyring, Letters):
                 (store, name, seq, body),
             )
 
+    def copy(self, path: Path) -> None:
+        """All of it, as of when this returns, in a new file; it is written to meanwhile."""
+        self._db.copy(path)
+
     def check(self) -> None:
         with self._db.reading() as con:
             con.execute("SELECT 1 FROM sequence").fetchone()

@@ -12,7 +12,10 @@ from windowshop.operator.remote import Progress, RemoteOperator
 from windowshop.operator.verbs import VERBS, Json, Verb
 from windowshop.shop import Shop
 
-__all__ = ["Json", "LocalOperator", "Operator", "Progress", "RemoteOperator", "bind"]
+__all__ = ["Json", "LocalOperator", "Operator", "Progress", "RemoteOperator", "Served", "bind"]
+
+Served = Callable[[Json], Json]
+"""A verb with its shop."""
 
 
 class Operator(Protocol):
@@ -35,10 +38,10 @@ class LocalOperator:
         return VERBS[verb](self._shop, {**args, "progress": progress})
 
 
-def bind(shop: Shop) -> dict[str, Callable[[Json], Json]]:
+def bind(shop: Shop) -> dict[str, Served]:
     """The verbs with their shop, for the API of the process that serves it."""
 
-    def bound(verb: Verb) -> Callable[[Json], Json]:
+    def bound(verb: Verb) -> Served:
         return lambda args: verb(shop, args)
 
     return {name: bound(verb) for name, verb in VERBS.items()}

@@ -198,7 +198,7 @@ def tastes(
     member = _cluster(space, mass, max_interests)
     own = member == np.arange(member.max() + 1)[:, None]  # [k, n]
     sums = (own * mass) @ space
-    totals = own @ mass
+    totals = np.where(own, mass, np.float32(0)).sum(axis=1)
     mean, whole = (mass @ space)[None, :], mass.sum(keepdims=True)
     for i in np.flatnonzero(weight < 0):
         _subtract(sums, totals, known[i], weight[i])

@@ -1,18 +1,34 @@
-"""From a shop's past to rankers, one a task."""
+"""From a shop's past to rankers, one a task, and where it pays to a tower: trained to where the
+lessons begin, so that they know it as requests will, and then once more to where they end.
+"""
 
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from windowshop.errors import InvalidInput
+from windowshop.evaluate.evaluation import Learning
 from windowshop.evaluate.homes import Bar
 from windowshop.evaluate.past import Past
 from windowshop.evaluate.protocol import Task, Trial
-from windowshop.rank import Rankers, Scorer
+from windowshop.evaluate.replay import Variant
+from windowshop.rank import Scorer, Towerless
 from windowshop.ranker import Ranker
-from windowshop.train.examples import collect
+from windowshop.train.examples import Examples, collect
 from windowshop.train.fits import Fit, fit
+from windowshop.train.placing import Placed, place, possible, start_of, without_space
+
+Json = dict[str, Any]
+Fits = Mapping[Task, Fit]
+UseOfTower = Literal["with", "without", "either"]
+"""Whether the rankers are to know a tower; `either`: whichever makes better lists."""
 
 
 class Learned:
     """Rankers that were just learned, held in memory."""
 
-    def __init__(self, fits: dict[Task, Fit]) -> None:
+    def __init__(self, fits: Fits) -> None:
         self.fits = fits
         self._rankers = {task: Ranker(one.model, one.features) for task, one in fits.items()}
 
@@ -20,22 +36,95 @@ class Learned:
         return self._rankers.get(task)  # type: ignore[call-overload, no-any-return]
 
 
-def train_rankers(past: Past, trial: Trial, seed: int, bar: Bar) -> Learned:
-    """Replay the trial's queries and learn from what was taken. A task with too few of them has no
-    ranker.
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What was learned: rankers, and the tower that they were learned with, now trained to where
+    the lessons end and serving in the replayed shop; None where none pays. `told`: how it went.
     """
-    with bar("Collecting", len(trial.queries)) as advance:
-        examples = collect(past, trial, advance)
+
+    rankers: Learned
+    placed: Placed | None
+    told: Json
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.rankers, self.placed.towers if self.placed else Towerless())
+
+
+def train(
+    past: Past,
+    lessons: Trial,
+    later: Trial,
+    seed: int,
+    bar: Bar,
+    tower: UseOfTower,
+    epochs: int | None = None,
+    **more: Any,
+) -> Lesson:
+    """Replay the lessons' queries and learn from what was taken. A task with too few of them has no
+    ranker. `later` is who will be asked next: the tower learns up to there. `epochs`, `more`: of
+    the tower. Raises InvalidInput where too little comes before the lessons for a tower.
+    """
+    begin = time.perf_counter()
+    past.shop.world.towers, first = Towerless(), None
+    if tower != "without":
+        first = place(past, start_of(lessons), seed, bar, epochs, **more)
+    with bar("Collecting", len(lessons.queries)) as advance:
+        examples = collect(past, lessons, advance)
+    both = first is not None and tower == "either"
+    fits, without = _fitted(examples, seed, bar, both=both)
+    told: Json = {"tasks": {task: _told(one) for task, one in fits.items()}}
+    placed = None
+    if first is not None:
+        pays = not both or _pays(fits, without)
+        told["tower"] = {"used": pays, "epochs": first.epochs, "seconds": [round(first.seconds, 1)]}
+        if both:
+            told["without_tower"] = {task: _told(one) for task, one in without.items()}
+        if pays:
+            placed = place(past, start_of(later), seed, bar, first.epochs, **more)
+            told["tower"]["seconds"].append(round(placed.seconds, 1))
+        else:
+            past.shop.world.towers, fits = Towerless(), without
+    told["seconds"] = round(time.perf_counter() - begin, 1)
+    return Lesson(Learned(fits), placed, told)
+
+
+def learn(past: Past, lessons: Trial, later: Trial, seed: int, bar: Bar) -> Learning:
+    """`train` for `evaluate`: with a tower where torch is there and it pays."""
+    try:
+        lesson = train(past, lessons, later, seed, bar, "either" if possible() else "without")
+    except InvalidInput:
+        lesson = train(past, lessons, later, seed, bar, "without")
+    return Learning(lesson.variant, lesson.told)
+
+
+def _fitted(
+    examples: dict[Task, Examples], seed: int, bar: Bar, *, both: bool
+) -> tuple[dict[Task, Fit], dict[Task, Fit]]:
+    """Models of each task; `both`: also as they would be without a tower."""
     fits: dict[Task, Fit] = {}
-    with bar("Learning", len(examples)) as advance:
+    without: dict[Task, Fit] = {}
+    with bar("Learning", len(examples) * (2 if both else 1)) as advance:
         for task in list(examples):
-            found = fit(examples.pop(task), seed)
-            if found is not None:
-                fits[task] = found
-            advance(1)
-    return Learned(fits)
+            some = examples.pop(task)
+            for kept, part in ((fits, some), (without, without_space(some) if both else None)):
+                found = None if part is None else fit(part, seed)
+                if found is not None:
+                    kept[task] = found
+                advance(1)
+    return fits, without
 
 
-def learn(past: Past, trial: Trial, seed: int, bar: Bar) -> Rankers:
-    """`train_rankers`, for `evaluate`."""
-    return train_rankers(past, trial, seed, bar)
+def _pays(fits: Fits, without: Fits) -> bool:
+    """Whether the tower makes better lists on the lessons that chose the models: over all tasks."""
+    both = [task for task in fits if task in without]
+    gains = [_best(fits[task]) / max(_best(without[task]), 1e-9) for task in both]
+    return not gains or sum(gains) > len(gains)
+
+
+def _best(one: Fit) -> float:
+    return one.ndcg[one.method]
+
+
+def _told(one: Fit) -> Json:
+    return {"method": one.method, "trees": one.trees, "validation": one.ndcg}

@@ -65,6 +65,13 @@ class Links(People):
         head = self._heads.read(store, user_key(store, user))
         return self._heads.guests(store, user) if head.guests else []
 
+    def links(self, store: str) -> Iterator[tuple[str, str]]:
+        heads = self._all_heads(store, "#guests > :none", {"none": 0})
+        users = [head.name for head in heads if head.name is not None]
+        found = self._table.each(lambda user: self._heads.guests(store, user), users)
+        for user, guests in zip(users, found, strict=True):
+            yield from ((user, guest) for guest in guests)
+
     def owners_of(self, store: str, guests: Sequence[str]) -> list[str]:
         some = [guest for guest in guests if guest.startswith("a:")]
         heads = self._heads.of(store, some)
