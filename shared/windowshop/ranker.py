@@ -80,7 +80,7 @@ class Rankers:
         try:
             version, span = self._shelf.serves(store, kind), self._believed_ms
         except WindowshopError as error:  # what served goes on
-            log("ranker").warning("ranker_not_looked_up", store=store, detail=error.detail)
+            log("ranker").warning("ranker_lookup_failed", store=store, detail=error.detail)
             span = max(self._believed_ms, int(AGAIN_S * 1000))
         if span:
             self._serves[store, kind] = version, now + span
