@@ -69,9 +69,11 @@ class Queue(Protocol):
         none was taken.
         """
 
-    def receive(self, limit: int = MAX_BATCH, wait_s: int = 0) -> list[Message]:
+    def receive(
+        self, limit: int = MAX_BATCH, wait_s: int = 0, hidden_s: int | None = None
+    ) -> list[Message]:
         """Up to `limit` (10 at most) of what is there, waiting up to `wait_s` (20 at most) for the
-        first.
+        first; hidden from others for `hidden_s` (None: for as long as the queue's default).
         """
 
     def delete(self, messages: Sequence[Message]) -> None:
@@ -206,18 +208,21 @@ class LocalQueue:
             )
         )
 
-    def receive(self, limit: int = MAX_BATCH, wait_s: int = 0) -> list[Message]:
+    def receive(
+        self, limit: int = MAX_BATCH, wait_s: int = 0, hidden_s: int | None = None
+    ) -> list[Message]:
         end = time.monotonic() + wait_s
         with self._changed:
             while True:
-                found = self._deliver(min(limit, MAX_BATCH))
+                found = self._deliver(min(limit, MAX_BATCH), hidden_s)
                 left = end - time.monotonic()
                 if found or left <= 0:
                     return found
                 self._changed.wait(min(left, 0.05))  # what is hidden comes back by the clock alone
 
-    def _deliver(self, limit: int) -> list[Message]:
+    def _deliver(self, limit: int, hidden_s: int | None) -> list[Message]:
         now = self._clock()
+        hidden_ms = self._visible_ms if hidden_s is None else hidden_s * 1000
         out = {held.group for held in self._held if held.receipt and held.visible_ms > now}
         found: list[Message] = []
         for held in self._held:
@@ -229,7 +234,7 @@ class LocalQueue:
                 continue
             held.tries += 1
             held.receipt = f"{held.id}-{held.tries}"
-            held.visible_ms = now + self._visible_ms
+            held.visible_ms = now + hidden_ms
             found.append(
                 Message(
                     held.id, decoded(held.body), held.receipt, held.tries,

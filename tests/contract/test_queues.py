@@ -116,6 +116,14 @@ def test_who_does_not_renew_loses_the_message(queue):
     assert numbers(queue.receive(wait_s=3)) == [1]
 
 
+def test_who_receives_may_say_for_how_long(queue):
+    queue.send([Outgoing({"n": 1})])
+    assert numbers(queue.receive(hidden_s=1)) == [1]
+    assert queue.receive() == []
+    queue.passes(1.1)
+    assert numbers(queue.receive(wait_s=3)) == [1]
+
+
 def drained_without_deleting(queue):
     found = []
     while some := queue.receive():

@@ -91,7 +91,10 @@ class SqsQueue:
                 break
         return refused
 
-    def receive(self, limit: int = MAX_BATCH, wait_s: int = 0) -> list[Message]:
+    def receive(
+        self, limit: int = MAX_BATCH, wait_s: int = 0, hidden_s: int | None = None
+    ) -> list[Message]:
+        hidden = {} if hidden_s is None else {"VisibilityTimeout": hidden_s}
         with translated():
             answer = self._client().receive_message(
                 QueueUrl=self.url,
@@ -103,6 +106,7 @@ class SqsQueue:
                     "MessageGroupId",
                     "SentTimestamp",
                 ],
+                **hidden,
             )
         return [_message(one) for one in answer.get("Messages", ())]
 

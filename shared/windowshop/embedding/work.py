@@ -58,7 +58,7 @@ def work(
     empty = failures = 0
     while empty < polls and not stop.is_set():
         try:
-            messages = post.queue.receive(BATCH, wait_s)
+            messages = post.queue.receive(BATCH, wait_s, post.visible_s)
             failures = 0
         except Unavailable as error:
             failures += 1
