@@ -161,6 +161,19 @@ def shelf_in(folder: Path) -> Shelf:
     return Shelf(DirBlobs(folder))
 
 
+def session(model: bytes, what: str) -> Any:
+    """A model of ONNX, opened for one thread a call. Raises Unavailable: it cannot be read."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is raised
+    try:
+        return InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise Unavailable(f"{what} cannot be read: {error}") from error
+
+
 def _account(body: bytes) -> dict[str, Any]:
     return {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 

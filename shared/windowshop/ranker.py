@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from windowshop.errors import Unavailable, WindowshopError
-from windowshop.learned import AGAIN_S, MODEL, Learned, Opened, Shelf
+from windowshop.learned import AGAIN_S, MODEL, Learned, Opened, Shelf, session
 from windowshop.logs import log
 from windowshop.rank import Floats, Keys
 
@@ -15,16 +15,8 @@ class Ranker:
     """Scores rows of named features. Thread-safe. Raises Unavailable: the model is broken."""
 
     def __init__(self, model: bytes, features: Sequence[str]) -> None:
-        from onnxruntime import InferenceSession, SessionOptions
-
-        options = SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong is raised
         self._names = tuple(features)
-        try:
-            self._session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise Unavailable(f"a ranker cannot be read: {error}") from error
+        self._session = session(model, "a ranker")
         width = self._session.get_inputs()[0].shape[-1]
         if width != len(self._names):
             raise Unavailable(f"a ranker of {width} features names {len(self._names)}")

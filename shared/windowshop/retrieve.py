@@ -281,10 +281,13 @@ def _searched(ask: Ask, sources: Sequence[Source]) -> list[Source]:
     """
     found = [source for source in sources if source.signal in ("query", "words")]
     keys = np.unique(np.concatenate([source.keys for source in found] or [EMPTY_KEYS]))
+    cards = ask.world.cards(ask.tenant, keys.tolist())
+    # An item is searchable once it has its vector: not by some ways sooner than by others.
+    ready = [bool(cards.get(int(key), {}).get("vector_hash")) for key in keys]
+    keys = keys[np.array(ready, np.bool_)]
     others = [source for source in sources if source.signal != "words"]
     if ask.sought is not None:
-        cards = ask.world.cards(ask.tenant, keys.tolist())
-        shares = [ask.sought.matched(cards.get(int(key), {})) for key in keys]
+        shares = [ask.sought.matched(cards[int(key)]) for key in keys]
         others.append(Source("words", keys, np.array(shares, np.float32)))
     if ask.query is not None:
         near = [source.keys for source in found if source.signal == "query"]

@@ -150,15 +150,15 @@ class Shop:
         and all that `refresh` does.
         """
         done = self.world.store.maintain()
-        for name in self.world.store.tenants():
-            if vocabulary.count_words(self.world, self.world.tenant(name)):
-                done.append(f"counted the words of {name}'s items")
         for name in self.world.log.stores():
             done += self._expire(name)
             if self.world.tenant(name).stale:
                 self.world.recount(name)
         folding.fold_waiting(self.world)
         self.refresh()
+        for name in self.world.store.tenants():  # last: of a large catalogue it takes a while
+            if vocabulary.count_words(self.world, self.world.tenant(name)):
+                done.append(f"counted the words of {name}'s items")
         return done
 
     def refresh(self) -> None:

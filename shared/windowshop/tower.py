@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windowshop.errors import Unavailable
-from windowshop.learned import ITEMS, MODEL, Learned, Opened, Shelf
+from windowshop.learned import ITEMS, MODEL, Learned, Opened, Shelf, session
 from windowshop.rank import Floats, Keys
 from windowshop.records import KIND_CODE
 from windowshop.store import LEARNED_DIM
@@ -85,20 +85,8 @@ class Tower:
         """The session, which a process that only places items never needs."""
         with self._lock:
             if self._session is None:
-                self._session = _session(self._model, self.version)
+                self._session = session(self._model, f"tower {self.version}")
             return self._session
-
-
-def _session(model: bytes, version: str) -> Any:
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong is raised
-    try:
-        return InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise Unavailable(f"tower {version} cannot be read: {error}") from error
 
 
 def open_tower(learned: Learned) -> Tower:

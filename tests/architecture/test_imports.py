@@ -34,7 +34,7 @@ HOMES = {
     "scipy": ["evaluate"],
     "tensorboardX": ["train"],
     "onnx": ["encode", "train"],
-    "onnxruntime": ["encode", "ranker", "tower"],
+    "onnxruntime": ["encode", "learned"],
     "safetensors": ["encode"],
     "tokenizers": ["encode"],
     "torch": ["encode", "train"],

@@ -6,7 +6,7 @@ import uuid
 import boto3
 import pytest
 
-from tests.contract.stores import SERVERS, make_world
+from tests.contract.stores import WORLDS, make_world
 from tests.contract.tables import create_table
 from windowshop.aws.log import DynamoLog
 from windowshop.blobs import DirBlobs
@@ -71,7 +71,7 @@ def open_log(dynamodb, table, tmp_path, monkeypatch):
         log.close()
 
 
-@pytest.fixture(params=["edge", *SERVERS])
+@pytest.fixture(params=WORLDS)
 def world(request, tmp_path):
     """Where stores of vectors may be opened: see `stores`."""
     made = make_world(request.param, tmp_path, request)

@@ -84,6 +84,8 @@ def make_world(name, folder, request):
 
 SERVERS = ["memory", "standin", *(["server"] if os.environ.get("QDRANT_URL") else [])]
 
+WORLDS = ["edge", *SERVERS]
+
 
 def keys_of(names, tenant=SHOP):
     return [item_key(tenant, name) for name in names]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.contract.stores import (
     DIM,
-    SERVERS,
     SHOP,
+    WORLDS,
     fill,
     history,
     keys_of,
@@ -365,9 +365,9 @@ def test_what_is_written_while_learning_is_taken_along(store):
     assert keys[0] in {hit.key for hit in hits}
 
 
+# The client's own memory bears one thread.
+@pytest.mark.parametrize("world", [name for name in WORLDS if name != "memory"], indirect=True)
 def test_serving_and_writing_go_on_while_versions_change(world, store):
-    if getattr(world, "place", world) is getattr(world, "client", None):
-        pytest.skip("the client's own memory bears one thread")
     keys, vectors = catalogue(store, 30)
     make, rows = tower()
     done, failures, written = threading.Event(), [], {}
@@ -440,7 +440,7 @@ def test_another_model_takes_the_words_along_and_what_was_learned_not(world):
 COUNT = 40
 
 
-@pytest.fixture(params=["edge", *(set(SERVERS) - {"standin"})], scope="module")
+@pytest.fixture(params=[name for name in WORLDS if name != "standin"], scope="module")
 def mixed(request, tmp_path_factory):
     """(store, vectors, learned vectors, words): a catalogue beside another store's."""
     world = make_world(request.param, tmp_path_factory.mktemp("store"), request)

@@ -80,7 +80,7 @@ def train_tower(
     until: Until = None,
     loss: Annotated[
         LossName,
-        typer.Option("--loss", help="What it learns by (softmax did better: docs/quality.md)."),
+        typer.Option("--loss", help="What it learns by: see docs/quality.md."),
     ] = LossName.SOFTMAX,
     epochs: Annotated[
         int | None,

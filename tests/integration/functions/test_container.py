@@ -84,7 +84,7 @@ def test_what_it_holds_when_it_has_to_stop_is_handed_back(deployment, jobs, shop
     stop_at(jobs, monkeypatch, "receive")
     assert container.main([]) == 0
     assert len(jobs.receive()) == 2
-    assert len(shop.world.store.waiting(STORE, 10)) == 2
+    assert found(shop, "novel") == []
 
 
 def test_it_takes_in_one_upload_whatever_its_size(deployment, shop, clock, monkeypatch):
