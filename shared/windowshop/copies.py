@@ -4,17 +4,15 @@ one that replays them (`windowshop evaluate` beside `windowshop serve`).
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from windowshop.errors import InvalidInput, Unavailable
+from windowshop.errors import Unavailable
 from windowshop.log.sqlite import SqliteLog
+from windowshop.scratch import check_scratch
 from windowshop.store.edge import EdgeStore
 
-PREFIX = "windowshop-"
-"""What the names of scratch folders begin with."""
 LOG, VECTORS = "source.sqlite", "vectors"
 """In the scratch folder; what else a shop in it has goes beside."""
 
@@ -44,27 +42,3 @@ def _left_clean(folder: Path) -> Iterator[None]:
         if os.fstat(held).st_nlink == 0:
             shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
-
-
-def check_scratch(folder: Path) -> None:
-    """Only an empty folder that this user alone may enter, where its name says (no links on the
-    way), and named as scratch folders are. Raises InvalidInput.
-    """
-    try:
-        held = folder.lstat()
-        fresh = (
-            folder.is_absolute()
-            and folder.resolve() == folder
-            and folder.name.startswith(PREFIX)
-            and stat.S_ISDIR(held.st_mode)
-            and held.st_uid == os.getuid()
-            and stat.S_IMODE(held.st_mode) == stat.S_IRWXU
-            and not any(folder.iterdir())
-        )
-    except OSError:
-        fresh = False
-    if not fresh:
-        raise InvalidInput(
-            f"{str(folder)[:300]!r} is no empty scratch folder of the user who serves the home: "
-            "run the command as that user"
-        )

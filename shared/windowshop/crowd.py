@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from windowshop.profile import TAIL
 from windowshop.rank import EMPTY_KEYS, EMPTY_SCORES, Floats, Keys
 
 MOST = 300
@@ -30,9 +31,14 @@ class Taken(NamedTuple):
     weights: NDArray[np.float64]
     alike: NDArray[np.float64]
     near: NDArray[np.float64]
+    distinct: Keys
+    """The items, each once, ascending [m]."""
+    place: NDArray[np.intp]
+    """Where in these each event's item stands [n]."""
 
 
-NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, np.empty(0), np.empty(0), np.empty(0))
+_NONE = np.empty(0)
+NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, _NONE, _NONE, _NONE, EMPTY_KEYS, np.empty(0, np.intp))
 
 
 class Own(NamedTuple):
@@ -48,12 +54,12 @@ class Own(NamedTuple):
 
 class Neighbourhood(NamedTuple):
     """A shopper and those with a like history [n], the nearest first: how alike, and their tails
-    (`profile.TAIL`, oldest first).
+    (the bytes of `profile.TAIL` records, oldest first).
     """
 
     mine: Own
     alike: Sequence[float]
-    tails: Sequence[NDArray[np.void]]
+    tails: Sequence[bytes]
 
 
 def own(items: Keys, times: NDArray[np.int64]) -> Own:
@@ -71,22 +77,24 @@ def fading(steps: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def taken(
-    mine: Own, alike: Sequence[float], tails: Sequence[NDArray[np.void]], now_ms: int, days: float
+    mine: Own, alike: Sequence[float], tails: Sequence[bytes], now_ms: int, days: float
 ) -> Taken:
-    """Weigh the events of neighbours, given their likeness and their tails (`profile.TAIL`, oldest
-    first). `days`: half-life of an event.
+    """Weigh the events of neighbours, given their likeness and their tails, as in `Neighbourhood`.
+    `days`: half-life of an event.
     """
-    sizes = np.array([len(tail) for tail in tails], np.intp)
+    sizes = np.array([len(tail) // TAIL.itemsize for tail in tails], np.intp)
     if not sizes.sum() or not len(mine.items):
         return NOTHING
-    tail = np.concatenate(tails)
+    tail = np.frombuffer(b"".join(tails), TAIL)
     items = np.ascontiguousarray(tail["item"])
     start = np.repeat(np.cumsum(sizes) - sizes, sizes)
     end = start + np.repeat(sizes, sizes)
     at = np.arange(len(items))
-    place = np.clip(np.searchsorted(mine.items, items), 0, len(mine.items) - 1)
-    shared = mine.items[place] == items
-    counts = np.where(shared, fading(mine.steps[place]), 0.0)
+    distinct, whose = np.unique(items, return_inverse=True)
+    place = np.minimum(np.searchsorted(mine.items, distinct), len(mine.items) - 1)
+    worth = np.where(mine.items[place] == distinct, fading(mine.steps[place]), 0.0)
+    counts = worth[whose]
+    shared = counts > 0
     # The nearest shared item on either side, never the event itself: what both have already must
     # not outshine what it leads to.
     before = np.maximum.accumulate(np.where(shared, at, -1))
@@ -103,23 +111,23 @@ def taken(
     recency = np.exp2(-(age - age.min()) / days)
     likeness = np.repeat(np.asarray(alike, np.float64), sizes)
     weights = likeness * recency * np.maximum(near, FROM_AFAR)
-    return Taken(items, via.astype(np.uint64), weights, likeness, near)
+    return Taken(items, via.astype(np.uint64), weights, likeness, near, distinct, whose)
 
 
 def proposals(some: Taken) -> tuple[Keys, Floats]:
     """The items with the greatest sums of weights, best first."""
     if not len(some.items):
         return EMPTY_KEYS, EMPTY_SCORES
-    keys, place = np.unique(some.items, return_inverse=True)
-    sums = np.bincount(place, some.weights)
+    sums = np.bincount(some.place, some.weights)
     best = np.argsort(-sums, kind="stable")[:MOST]
-    return keys[best], (sums[best] / max(sums[best[0]], 1e-300)).astype(np.float32)
+    return some.distinct[best], (sums[best] / max(sums[best[0]], 1e-300)).astype(np.float32)
 
 
 def strongest_via(some: Taken, key: int) -> int:
     """The shared item that led to an item most; 0 where none did."""
-    rows = (some.items == np.uint64(key)) & (some.via != 0) & (some.via != np.uint64(key))
-    if not rows.any():
+    rows = np.flatnonzero(some.items == np.uint64(key))
+    rows = rows[(some.via[rows] != 0) & (some.via[rows] != np.uint64(key))]
+    if not len(rows):
         return 0
     keys, place = np.unique(some.via[rows], return_inverse=True)
     return int(keys[np.bincount(place, some.weights[rows]).argmax()])

@@ -61,7 +61,7 @@ class Desk:
         request = self._ask.request
         scores = self._demoted(pool)
         picked: list[Candidate] = []
-        for rows in self._portions(scores):
+        for rows in self._portions(pool, scores):
             found = self._candidates(pool.keys[rows].tolist(), scores[rows].tolist(), rows.tolist())
             picked = rank.pick(
                 rank.in_order(found),
@@ -106,17 +106,20 @@ class Desk:
         factor = np.float32(self._ask.world.blend["demote_seen"])
         return np.where(np.isin(pool.keys, self._seen), pool.scores * factor, pool.scores)
 
-    def _portions(self, scores: rank.Floats) -> Iterator[NDArray[np.intp]]:
-        """The rows of a pool, best first: a head that will do for most slates, then the rest.
+    def _portions(self, pool: Pool, scores: rank.Floats) -> Iterator[NDArray[np.intp]]:
+        """The rows of a pool that may be shown as far as the user has seen them, best first: a head
+        that will do for most slates, then the rest.
 
         Ties of the head's last row are in the head; rules may move anything, so they see it all.
         """
         head = 3 * self._ask.request.limit + HEAD
         order = np.argsort(-scores, kind="stable")
+        if self._seen_mode == "drop" and len(self._seen):
+            order = order[~np.isin(pool.keys[order], self._seen)]
         if len(order) <= head or self._rules.factors:
             yield order
             return
-        end = int((scores >= scores[order[head - 1]]).sum())
+        end = int((scores[order] >= scores[order[head - 1]]).sum())
         yield order[:end]
         yield order[end:]
 

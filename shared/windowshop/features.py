@@ -12,15 +12,22 @@ from numpy.typing import NDArray
 
 from windowshop import space
 from windowshop.ask import Ask
+from windowshop.caches import make_room
 from windowshop.popularity import HALF_LIVES
 from windowshop.profile import Events
 from windowshop.rank import Floats, Keys, Source
+from windowshop.store import Payload
+from windowshop.world import MAX_CARDS, Tenant
 
 SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend", "learned")
 OWN_HALF_LIVES = (7.0, 30.0, 90.0)
 DAY_MS = 86_400_000
 NEVER = 1e4
 """Days since what never happened, and the rank of what a source did not propose."""
+NO_KINDS = (0.0, 0.0, 0.0, 0.0)
+PRICE = 3
+EXACT = (1 << 52) - 1
+"""Whole numbers that a double tells apart."""
 READ_CARDS = 200
 """The shopper's newest items whose category and brand say what they are after."""
 
@@ -105,7 +112,7 @@ def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) ->
     np.maximum.at(first, place, days)
     gap = (first - last) / np.maximum(counts - 1, 1)
     moments, moment = np.unique(own["time"], return_inverse=True)
-    pairs = np.unique(np.stack((place, moment)), axis=1)[0] if len(own) else place
+    pairs = np.unique(place * max(len(moments), 1) + moment) // max(len(moments), 1)
     baskets = np.bincount(pairs, minlength=len(held)) / max(len(moments), 1)
     columns["own_count"] = spread(counts)
     columns["own_days"] = spread(last, NEVER)
@@ -123,8 +130,10 @@ def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     whatever the order and the age, their nearness to what is shared, and to the newest of it.
     """
     others = ask.others
-    at = np.searchsorted(keys, others.items)
-    here = (at < len(keys)) & (keys[np.minimum(at, max(len(keys) - 1, 0))] == others.items)
+    rows = np.minimum(np.searchsorted(keys, others.distinct), max(len(keys) - 1, 0))
+    rows[keys[rows] != others.distinct] = -1
+    at = rows[others.place]
+    here = at >= 0
     at, weights, alike, near = at[here], others.weights[here], others.alike[here], others.near[here]
     last = own["item"][own["time"] == own["time"][-1]][-1:] if len(own) else own["item"]
     after = np.isin(others.via[here], last)
@@ -153,41 +162,57 @@ def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     against theirs.
     """
     newest = own["item"][::-1][:READ_CARDS]
-    cards = ask.world.cards(ask.tenant, np.unique(np.concatenate((keys, newest))).tolist())
-    shares: dict[str, dict[object, float]] = {"type": {}, "aisle": {}, "brand": {}}
-    prices = []
-    for key in newest.tolist():
-        card = cards.get(key)
-        if card is None:
-            continue
-        for name, value in _kinds(card).items():
-            shares[name][value] = shares[name].get(value, 0.0) + 1.0 / len(newest)
-        if isinstance(price := card.get("price"), int | float) and price > 0:
-            prices.append(float(price))
-    usual = float(np.median(prices)) if prices else 0.0
-    found = {name: np.zeros(len(keys)) for name in shares}
+    wanted, place = np.unique(np.concatenate((keys, newest)), return_inverse=True)
+    kinds = _kinds(ask.tenant, ask.world.cards(ask.tenant, wanted.tolist()), wanted.tolist())
+    theirs, mine = kinds[place[: len(keys)]], kinds[place[len(keys) :]]
+    for column, name in enumerate(("type", "aisle", "brand")):
+        values, counts = np.unique(mine[:, column], return_counts=True)
+        at = np.minimum(np.searchsorted(values, theirs[:, column]), max(len(values) - 1, 0))
+        shared = np.zeros(len(keys))
+        if len(values):
+            here = (values[at] == theirs[:, column]) & (theirs[:, column] != 0)
+            shared = np.where(here, counts[at] / len(newest), 0.0)
+        columns[f"{name}_share"] = shared
+    paid = mine[:, PRICE][mine[:, PRICE] > 0]
+    priced = theirs[:, PRICE] > 0
     dear = np.zeros(len(keys))
-    for row, key in enumerate(keys.tolist()):
-        card = cards.get(key)
-        if card is None:
-            continue
-        for name, value in _kinds(card).items():
-            found[name][row] = shares[name].get(value, 0.0)
-        if usual and isinstance(price := card.get("price"), int | float) and price > 0:
-            dear[row] = np.log(float(price) / usual)
-    for name, column in found.items():
-        columns[f"{name}_share"] = column
+    if len(paid):
+        dear[priced] = np.log(theirs[priced, PRICE] / np.median(paid))
     columns["dear"] = dear
 
 
-def _kinds(card: Mapping[str, Any]) -> dict[str, object]:
-    kinds: dict[str, object] = {}
-    if category := card.get("category"):
-        kinds["type"] = tuple(category)
-        kinds["aisle"] = category[0]
-    if brand := card.get("brand"):
-        kinds["brand"] = brand
-    return kinds
+def _kinds(tenant: Tenant, cards: Mapping[int, Payload], keys: Sequence[int]) -> Doubles:
+    """Rows [n, 4]: numbers that stand for an item's category, the first part of it, its brand (0:
+    it has none), and its price (0: none).
+    """
+    held = tenant.kinds
+    rows: list[tuple[float, ...]] = []
+    for key in keys:
+        card = cards.get(key)
+        if card is None:
+            rows.append(NO_KINDS)
+            continue
+        known = held.get(key)
+        if known is None or known[0] is not card:  # the card was read anew
+            make_room(held, 1, MAX_CARDS)
+            known = held[key] = card, _kind(card)
+        rows.append(known[1])
+    return np.array(rows, np.float64).reshape(-1, len(NO_KINDS))
+
+
+def _kind(card: Payload) -> tuple[float, float, float, float]:
+    category, price = card.get("category"), card.get("price")
+    return (
+        _number(tuple(category)) if category else 0.0,
+        _number(category[0]) if category else 0.0,
+        _number(card.get("brand")),
+        float(price) if isinstance(price, int | float) and price > 0 else 0.0,
+    )
+
+
+def _number(value: object) -> float:
+    """The same for equal values, in this process; 0 for nothing."""
+    return float((hash(value) & EXACT) | 1) if value else 0.0
 
 
 def _of_space(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:

@@ -36,7 +36,11 @@ HISTORY = 200
 PER_SEARCH = 200
 OWN = 100
 RISING = 200
-MOST_OWN = 400
+LEAST_OWN, OWN_SHARE, MOST_OWN = 40, 8, 400
+"""Room in a search for what is left out because its user has it: all of little, and an eighth of
+much, as what somebody has lies in many places (a supermarket's customers have at most 57 of the 450
+items nearest to any of their interests, one in twenty of what they have).
+"""
 
 UsersOf = Callable[[Keys], NDArray[np.float64]]
 """Item keys [n] -> the number of users who have each [n]."""
@@ -94,7 +98,8 @@ def popular(ask: Ask) -> Source:
 def _dense(ask: Ask) -> list[Source]:
     """Searches by meaning: the user's interests, the items asked about, the words searched for."""
     wanted: list[tuple[str, float, Wanted]] = []
-    room = len(ask.request.exclude or ()) + (MOST_OWN if ask.request.seen == "drop" else 0)
+    own = len(profiles.seen(ask.profile)) if ask.request.seen == "drop" else 0
+    room = len(ask.request.exclude or ()) + min(own, max(LEAST_OWN, own // OWN_SHARE), MOST_OWN)
     if ask.wants("meaning") and ask.request.scenario == "for_you":
         for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
             limit = PER_INTEREST + ask.request.limit + room
@@ -207,7 +212,8 @@ def _together(ask: Ask) -> list[Source]:
     keys = np.array(ask.asked, np.uint64)
     dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
     query = Sparse(dims, np.ones(len(dims), np.float32))
-    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in _near(ask, query)]
+    near = _near(ask, query)
+    tails = [np.frombuffer(profiles.unpack_tail(one.tail), profiles.TAIL) for one in near]
     return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
 
 

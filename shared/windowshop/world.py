@@ -84,6 +84,8 @@ class Tenant:
     """Events were deleted: the counts are due to be made again."""
     fallback: list[Payload] = field(default_factory=list)
     words: Kept = field(default_factory=Kept)
+    kinds: dict[int, tuple[Payload, tuple[float, ...]]] = field(default_factory=dict)
+    """What `features` makes of cards; each with the card that it was made of."""
 
     @property
     def counts(self) -> Counted:

@@ -13,11 +13,11 @@ from tests.contract.tiny_towers import shelve
 from tests.integration.test_cli import address, http_json, served, stop
 from tests.integration.test_train import asked, contents, run, write
 from windowshop import copies, serving
-from windowshop.copies import check_scratch
 from windowshop.errors import InvalidInput, Unavailable
 from windowshop.evaluate import homes, originals
 from windowshop.log.sqlite import SqliteLog
 from windowshop.operator import RemoteOperator
+from windowshop.scratch import PREFIX, check_scratch
 
 STORE = "default"
 REPLAY = ("evaluate", "--queries", 10, "--baselines", "none")
@@ -127,7 +127,7 @@ def test_a_copy_has_the_items_and_their_vectors(place, tmp_path):
     home, url = place
     item = {"item_id": "late", "title": "A late thing"}
     assert http_json(url, "/v1/items", {"items": [item]}, "PUT")["accepted"] == 1
-    scratch = tmp_path / f"{copies.PREFIX}x"
+    scratch = tmp_path / f"{PREFIX}x"
     scratch.mkdir(0o700)
     subject = homes.of_original(originals.OwnHome(home), STORE, scratch, quiet)
     with closing(subject.shop):
@@ -146,14 +146,14 @@ def quiet(label, total=None):
 def test_the_copy_goes_only_where_a_command_made_room_for_it(place, tmp_path):
     home, _ = place
     held = serving.find(home)
-    mine = tmp_path / f"{copies.PREFIX}mine"
+    mine = tmp_path / f"{PREFIX}mine"
     mine.mkdir(0o700)
-    link = tmp_path / f"{copies.PREFIX}link"
+    link = tmp_path / f"{PREFIX}link"
     link.symlink_to(mine)
-    full = tmp_path / f"{copies.PREFIX}full"
+    full = tmp_path / f"{PREFIX}full"
     full.mkdir(0o700)
     (full / "file").write_text("mine")
-    opened = tmp_path / f"{copies.PREFIX}open"
+    opened = tmp_path / f"{PREFIX}open"
     opened.mkdir()
     opened.chmod(0o755)
     other = tmp_path / "elsewhere"
@@ -163,7 +163,7 @@ def test_the_copy_goes_only_where_a_command_made_room_for_it(place, tmp_path):
         full,
         opened,
         other,
-        tmp_path / f"{copies.PREFIX}none",
+        tmp_path / f"{PREFIX}none",
         home,
         mine / ".." / mine.name,
     ]
@@ -192,7 +192,7 @@ class Interrupted:
 
 
 def test_nothing_is_left_of_a_copy_that_nobody_waits_for(tmp_path):
-    folder = tmp_path.resolve() / f"{copies.PREFIX}x"
+    folder = tmp_path.resolve() / f"{PREFIX}x"
     folder.mkdir(0o700)
     cut = Interrupted(folder)
     copies.copy_into(folder, cut, cut, STORE)

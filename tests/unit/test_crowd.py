@@ -25,7 +25,7 @@ def take(own, *near):
     return crowd.taken(
         crowd.own(np.array(own, np.uint64), times),
         [like for like, _ in near],
-        [t for _, t in near],
+        [t.tobytes() for _, t in near],
         NOW * 1000,
         10.0,
     )

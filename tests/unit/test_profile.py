@@ -151,7 +151,7 @@ def test_pack_and_unpack(rows):
 
 def test_tail_is_the_newest_fifty_in_seconds():
     profile = events_of([("purchase", n + 1) for n in range(60)])
-    tail = profiles.unpack_tail(profiles.pack(profile)["tail"])
+    tail = np.frombuffer(profiles.unpack_tail(profiles.pack(profile)["tail"]), profiles.TAIL)
     assert tail["item"].tolist() == list(range(11, 61))
     assert tail["time"].tolist() == [day * 86_400 for day in range(10, 60)]
     assert set(tail["kind"].tolist()) == {KIND_CODE["purchase"]}

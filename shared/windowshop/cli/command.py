@@ -5,7 +5,6 @@ import gc
 import os
 import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +202,8 @@ def replaying(
     serves go first.
     """
     before = os.getpriority(os.PRIO_PROCESS, 0)
+    from windowshop.scratch import scratch_folder
+
     with original_at(home, store, deployment) as original, scratch_folder() as scratch:
         os.setpriority(os.PRIO_PROCESS, 0, max(before, NICE))
         try:
@@ -210,15 +211,6 @@ def replaying(
         finally:
             with contextlib.suppress(PermissionError):  # not everybody may take that back
                 os.setpriority(os.PRIO_PROCESS, 0, before)
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """An empty folder that nobody else may enter; it goes when the command ends."""
-    from windowshop.copies import PREFIX
-
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-        yield Path(folder)
 
 
 def _check_store(store: str) -> None:

@@ -21,7 +21,6 @@ from windowshop.cli.command import (
     Home,
     StoreName,
     replaying,
-    scratch_folder,
 )
 from windowshop.errors import InvalidInput
 from windowshop.settings import home_of
@@ -86,6 +85,7 @@ def evaluate(
     """
     from windowshop.cli import sources
     from windowshop.evaluate import contest, evaluation, folder, homes
+    from windowshop.scratch import scratch_folder
 
     if (events is None) != (items is None):
         raise InvalidInput("--events and --items go together: name both, or neither")

@@ -6,6 +6,7 @@ two users is the same operation. Everything else (tastes, habit, history) is com
 """
 
 import base64
+import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -196,12 +197,15 @@ def _pack_tail(events: Events) -> str:
     return base64.b64encode(tail.tobytes()).decode("ascii")
 
 
-def unpack_tail(tail: str) -> Events:
-    """The newest events of a neighbour as TAIL records, oldest first; none from what is no tail."""
+def unpack_tail(tail: str) -> bytes:
+    """The newest events of a neighbour as the bytes of TAIL records, oldest first; none from what
+    is no tail.
+    """
     try:
-        return np.frombuffer(base64.b64decode(tail), dtype=TAIL)
+        records = binascii.a2b_base64(tail)
     except ValueError:
-        return np.empty(0, dtype=TAIL)
+        return b""
+    return b"" if len(records) % TAIL.itemsize else records
 
 
 # --- reading -----------------------------------------------------------------------------------

@@ -50,9 +50,7 @@ class Examples:
 
 
 class Witness:
-    """In the place of a ranker: keeps what it is asked to score, and changes no order that matters
-    to it.
-    """
+    """In the place of a ranker: keeps what it is asked to score, and puts it in any order."""
 
     def __init__(self) -> None:
         self.keys: Keys = EMPTY_KEYS
@@ -64,7 +62,7 @@ class Witness:
 
     def score(self, keys: Keys, names: Sequence[str], rows: Floats) -> Floats:
         self.keys, self.names, self.rows = keys, tuple(names), rows
-        return np.zeros(len(keys), np.float32)
+        return -np.arange(len(keys), dtype=np.float32)
 
 
 def collect(past: Past, trial: Trial, advance: Advance = lambda _: None) -> dict[Task, Examples]:
