@@ -4,7 +4,7 @@ A model names the features that it was trained with, so their order here may cha
 means may not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from windowshop.popularity import HALF_LIVES
 from windowshop.profile import Events
 from windowshop.rank import Floats, Keys, Source
 from windowshop.store import Payload
-from windowshop.world import MAX_CARDS, Tenant
+from windowshop.world import MAX_CARDS, Tenant, World
 
 SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend", "learned")
 OWN_HALF_LIVES = (7.0, 30.0, 90.0)
@@ -118,7 +118,7 @@ def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) ->
     columns["own_days"] = spread(last, NEVER)
     columns["own_gap"] = spread(np.where(counts > 1, gap, NEVER), NEVER)
     columns["own_due"] = spread(
-        np.where((counts > 1) & (gap > 0), last / np.maximum(gap, 1e-9), -1), -1
+        np.where((counts > 1) & (gap > 0), last / np.maximum(gap, 1e-9), -1.0), -1.0
     )
     columns["own_baskets"] = spread(baskets)
     newest = own["item"][own["time"] == own["time"][-1]] if len(own) else own["item"]
@@ -158,21 +158,32 @@ def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
 
 
 def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
-    """How much of what the shopper took shares the candidate's category and brand, and its price
-    against theirs.
+    """What the shopper took of the candidate's category and brand: its share, how long ago the
+    last was, how many different things it was; and its price against theirs.
     """
-    newest = own["item"][::-1][:READ_CARDS]
-    wanted, place = np.unique(np.concatenate((keys, newest)), return_inverse=True)
-    kinds = _kinds(ask.tenant, ask.world.cards(ask.tenant, wanted.tolist()), wanted.tolist())
+    newest = own[::-1][:READ_CARDS]
+    wanted, place = np.unique(np.concatenate((keys, newest["item"])), return_inverse=True)
+    kinds = _kinds(ask.world, ask.tenant, wanted.tolist())
     theirs, mine = kinds[place[: len(keys)]], kinds[place[len(keys) :]]
+    things = np.zeros(len(newest), np.bool_)
+    things[np.unique(newest["item"], return_index=True)[1]] = True
+    days = np.maximum((ask.now - newest["time"]) / DAY_MS, 0.0)
     for column, name in enumerate(("type", "aisle", "brand")):
-        values, counts = np.unique(mine[:, column], return_counts=True)
-        at = np.minimum(np.searchsorted(values, theirs[:, column]), max(len(values) - 1, 0))
-        shared = np.zeros(len(keys))
+        values, last, which, counts = np.unique(
+            mine[:, column], return_index=True, return_inverse=True, return_counts=True
+        )
+        shares, ago = np.zeros(len(keys)), np.full(len(keys), NEVER)
+        variety = np.zeros(len(keys))
         if len(values):
+            at = np.minimum(np.searchsorted(values, theirs[:, column]), len(values) - 1)
             here = (values[at] == theirs[:, column]) & (theirs[:, column] != 0)
-            shared = np.where(here, counts[at] / len(newest), 0.0)
-        columns[f"{name}_share"] = shared
+            at = at[here]
+            shares[here] = counts[at] / len(newest)
+            ago[here] = days[last[at]]
+            variety[here] = np.bincount(which, things, len(values))[at] / counts[at]
+        columns[f"{name}_share"] = shares
+        columns[f"{name}_days"] = ago
+        columns[f"{name}_variety"] = variety
     paid = mine[:, PRICE][mine[:, PRICE] > 0]
     priced = theirs[:, PRICE] > 0
     dear = np.zeros(len(keys))
@@ -181,22 +192,24 @@ def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     columns["dear"] = dear
 
 
-def _kinds(tenant: Tenant, cards: Mapping[int, Payload], keys: Sequence[int]) -> Doubles:
+def _kinds(world: World, tenant: Tenant, keys: Sequence[int]) -> Doubles:
     """Rows [n, 4]: numbers that stand for an item's category, the first part of it, its brand (0:
     it has none), and its price (0: none).
     """
-    held = tenant.kinds
-    rows: list[tuple[float, ...]] = []
-    for key in keys:
-        card = cards.get(key)
-        if card is None:
-            rows.append(NO_KINDS)
-            continue
-        known = held.get(key)
-        if known is None or known[0] is not card:  # the card was read anew
-            make_room(held, 1, MAX_CARDS)
-            known = held[key] = card, _kind(card)
-        rows.append(known[1])
+    held, cards = tenant.kinds, tenant.cards
+    rows: list[tuple[float, ...] | None] = [
+        known[1] if (known := held.get(key)) and cards.get(key) is known[0] else None
+        for key in keys
+    ]
+    missing = [place for place, row in enumerate(rows) if row is None]
+    if missing:  # or the card was read anew
+        read = world.cards(tenant, [keys[place] for place in missing])
+        make_room(held, len(missing), MAX_CARDS)
+        for place in missing:
+            card = read.get(keys[place])
+            rows[place] = row = NO_KINDS if card is None else _kind(card)
+            if card is not None:
+                held[keys[place]] = card, row
     return np.array(rows, np.float64).reshape(-1, len(NO_KINDS))
 
 
