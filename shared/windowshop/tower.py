@@ -5,7 +5,8 @@ What made it needs torch; this needs numpy and ONNX Runtime.
 import io
 import threading
 import zipfile
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,39 +29,41 @@ def tower_kinds(kinds: NDArray[np.uint8], values: Floats) -> NDArray[np.uint8]:
     return np.where((kinds == _RATE) & (values < LIKED_STARS), _DISLIKE, kinds).astype(np.uint8)
 
 
+class _Matrices(NamedTuple):
+    """What places items: from text vectors, and the vectors of those that it was trained with."""
+
+    linear: Floats  # [dim, 128]
+    bias: Floats  # [128]
+    keys: Keys  # [m], ascending
+    ids: NDArray[np.float16]  # [m, 128]
+
+
 class Tower:
-    """One version. `items`, an npz: `linear` [dim, 128], `bias` [128], `keys` [m] ascending, and
-    the `ids` [m, 128] of those items. Thread-safe. Raises Unavailable: it cannot be read.
+    """One version, its files read by name when they are first needed: who recommends places no
+    items, who embeds them no shoppers. Thread-safe.
     """
 
-    def __init__(self, model: bytes, items: bytes, version: str) -> None:
+    def __init__(self, read: Callable[[str], bytes], version: str) -> None:
         self.version = version
-        self._model = model
+        self._read = read
         self._session: Any = None
+        self._held: _Matrices | None = None
         self._lock = threading.Lock()
-        try:
-            with np.load(io.BytesIO(items), allow_pickle=False) as held:
-                linear, self._bias = held["linear"].astype("f4"), held["bias"].astype("f4")
-                self._keys, self._ids = held["keys"].astype("u8"), held["ids"].astype("f2")
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise Unavailable(f"the items of tower {version} cannot be read: {error}") from error
-        self._linear = np.asarray(linear, np.float32)
-        width, count = LEARNED_DIM, len(self._keys)
-        shapes = (linear.shape[1:], self._bias.shape, self._ids.shape)
-        if linear.ndim != 2 or shapes != ((width,), (width,), (count, width)):
-            raise Unavailable(f"the items of tower {version} have other shapes than {width} needs")
 
     def items(self, keys: Keys, text: Floats) -> Floats:
-        """See `rank.Space`. An item that it was not trained with is placed by its text alone."""
-        if text.shape[1] != len(self._linear):
-            wide = f"{len(self._linear)} numbers a text, not {text.shape[1]}"
+        """See `rank.Space`. An item that it was not trained with is placed by its text alone.
+        Raises Unavailable: what is needed cannot be read, or was made for another encoder.
+        """
+        held = self._matrices()
+        if text.shape[1] != len(held.linear):
+            wide = f"{len(held.linear)} numbers a text, not {text.shape[1]}"
             raise Unavailable(f"tower {self.version} was made for another encoder: {wide}")
-        rows = text @ self._linear + self._bias
-        if len(self._keys):
+        rows = text @ held.linear + held.bias
+        if len(held.keys):
             wanted = np.asarray(keys, np.uint64)
-            at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-            known = self._keys[at] == wanted
-            rows[known] += self._ids[at[known]]
+            at = np.minimum(np.searchsorted(held.keys, wanted), len(held.keys) - 1)
+            known = held.keys[at] == wanted
+            rows[known] += held.ids[at[known]]
         found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
         return found
 
@@ -82,16 +85,35 @@ class Tower:
         return found
 
     def _opened(self) -> Any:
-        """The session, which a process that only places items never needs."""
         with self._lock:
             if self._session is None:
-                self._session = session(self._model, f"tower {self.version}")
+                self._session = session(self._read(MODEL), f"tower {self.version}")
             return self._session
+
+    def _matrices(self) -> _Matrices:
+        with self._lock:
+            if self._held is None:
+                self._held = _matrices(self._read(ITEMS), self.version)
+            return self._held
+
+
+def _matrices(items: bytes, version: str) -> _Matrices:
+    """From an npz. Raises Unavailable: it cannot be read."""
+    try:
+        with np.load(io.BytesIO(items), allow_pickle=False) as held:
+            linear, bias = held["linear"].astype("f4"), held["bias"].astype("f4")
+            keys, ids = held["keys"].astype("u8"), held["ids"].astype("f2")
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise Unavailable(f"the items of tower {version} cannot be read: {error}") from error
+    width, count = LEARNED_DIM, len(keys)
+    shapes = (linear.shape[1:], bias.shape, ids.shape)
+    if linear.ndim != 2 or shapes != ((width,), (width,), (count, width)):
+        raise Unavailable(f"the items of tower {version} have other shapes than {width} needs")
+    return _Matrices(linear, bias, keys, ids)
 
 
 def open_tower(learned: Learned) -> Tower:
-    """Raises Unavailable: it cannot be read."""
-    return Tower(learned.read(MODEL), learned.read(ITEMS), learned.version)
+    return Tower(learned.read, learned.version)
 
 
 class Towers:
@@ -101,5 +123,5 @@ class Towers:
         self._opened = Opened(shelf, open_tower)
 
     def get(self, store: str, version: str) -> Tower | None:
-        """None where it is missing or broken (which is logged): the other sources go on."""
+        """None where it is missing (which is logged): the other sources go on."""
         return self._opened.get(store, KIND, version)

@@ -10,6 +10,7 @@ import numpy as np
 
 from windowshop.errors import InvalidInput, NotFound
 from windowshop.learned import Shelf
+from windowshop.rank import EMPTY_KEYS
 from windowshop.store import Make
 from windowshop.tower import KIND, Tower, open_tower
 from windowshop.world import World
@@ -56,6 +57,7 @@ def _learn(world: World, shelf: Shelf, tenant: str, version: str, progress: Adva
             f"tower {version} was made for texts encoded by {made_for}, and this store's are by "
             f"{world.store.model}: `windowshop train tower` makes one for them"
         )
+    tower.items(EMPTY_KEYS, np.empty((0, world.encoder.dim), np.float32))  # can it at all?
     return world.store.learn(tenant, version, placer(tower), _steps(progress))
 
 

@@ -65,8 +65,13 @@ def user_of(items, kinds, gaps):
     return found / np.linalg.norm(found)
 
 
+def reading(model, items, version):
+    """A tower of these files."""
+    return Tower({MODEL: model, ITEMS: items}.__getitem__, version)
+
+
 def tower_of(dim, keys=(), seed=0, version="v1"):
-    return Tower(model_of(), items_of(dim, keys, seed), version)
+    return reading(model_of(), items_of(dim, keys, seed), version)
 
 
 def shelve(root, dim, version, seed, store="default", **card):
@@ -74,4 +79,4 @@ def shelve(root, dim, version, seed, store="default", **card):
     model, items = model_of(), items_of(dim, (), seed)
     files = {MODEL: model, ITEMS: items}
     shelf_in(root).put(store, KIND, version, files, {"method": "tiny", **card})
-    return Tower(model, items, version)
+    return reading(model, items, version)

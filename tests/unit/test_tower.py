@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.contract.tiny_towers import items_of, model_of, shelve, tower_of, user_of
+from tests.contract.tiny_towers import items_of, model_of, reading, shelve, tower_of, user_of
 from windowshop import towers
 from windowshop.errors import InvalidInput, NotFound, Unavailable
-from windowshop.learned import ITEMS, Shelf, shelf_in
+from windowshop.learned import CARD, ITEMS, MODEL, Shelf, shelf_in
 from windowshop.records import KIND_CODE
 from windowshop.store import LEARNED_DIM
-from windowshop.tower import KIND, NEWEST, Tower, Towers, tower_kinds
+from windowshop.tower import KIND, NEWEST, Towers, tower_kinds
 
 DIM = 16
 
@@ -55,9 +55,9 @@ def test_few_stars_are_a_dislike():
 def test_what_is_broken_says_so():
     items, kinds, gaps = units(1), np.zeros(1, np.uint8), np.zeros(1, np.float32)
     with pytest.raises(Unavailable, match="cannot be read"):
-        Tower(model_of(), b"PK not", "v1")
+        reading(model_of(), b"PK not", "v1").items(np.array([1], np.uint64), units(1))
     with pytest.raises(Unavailable, match="cannot be read"):
-        Tower(b"not a model", items_of(DIM), "v1").user(items, kinds, gaps)
+        reading(b"not a model", items_of(DIM), "v1").user(items, kinds, gaps)
     with pytest.raises(Unavailable, match="another encoder"):
         tower_of(DIM).items(np.array([1], np.uint64), np.ones((1, DIM + 1), np.float32))
     with pytest.raises(Unavailable, match="no vector"):
@@ -72,7 +72,7 @@ def test_the_version_that_is_asked_for_is_opened_and_a_broken_one_is_none(tmp_pa
     assert held.get("default", "v2").version == "v2"
     assert held.get("default", "v2") is held.get("default", "v2")
     assert held.get("default", "v3").version == "v3"
-    (tmp_path / "default" / KIND / "v3" / ITEMS).write_bytes(b"gone")
+    (tmp_path / "default" / KIND / "v3" / CARD).write_bytes(b"gone")
     assert Towers(shelf_in(tmp_path)).get("default", "v3") is None
     assert held.get("default", "../tower/v2") is None
 
@@ -111,7 +111,7 @@ class Store:
 
 @pytest.fixture
 def world():
-    return SimpleNamespace(store=Store())
+    return SimpleNamespace(store=Store(), encoder=SimpleNamespace(dim=DIM))
 
 
 @pytest.fixture
@@ -137,6 +137,27 @@ def test_towers_are_taken_back_one_by_one(world, shelf, tmp_path):
     shelve(tmp_path, DIM, "v3", seed=3, encoder="another")
     with pytest.raises(InvalidInput, match="another"):
         towers.promote(world, shelf, "default", "v3")
+
+
+def test_one_that_cannot_place_items_is_not_promoted(world, shelf, tmp_path):
+    (tmp_path / "default" / KIND / "v1" / ITEMS).write_bytes(b"gone")
+    with pytest.raises(Unavailable, match="not what was written"):
+        towers.promote(world, shelf, "default", "v1")
+    assert world.store.version is None
+    assert shelf.current("default", KIND) is None
+
+
+def test_who_recommends_does_not_read_the_items_nor_who_embeds_the_model(tmp_path):
+    shelve(tmp_path, DIM, "v1", seed=1)
+    for gone, use in (
+        (ITEMS, lambda t: t.user(units(1), np.zeros(1, np.uint8), np.zeros(1, np.float32))),
+        (MODEL, lambda t: t.items(np.array([1], np.uint64), texts(1))),
+    ):
+        file = tmp_path / "default" / KIND / "v1" / gone
+        whole = file.read_bytes()
+        file.unlink()
+        assert use(Towers(shelf_in(tmp_path)).get("default", "v1")).shape[-1] == LEARNED_DIM
+        file.write_bytes(whole)
 
 
 @pytest.mark.parametrize("then", ["promote", "rollback"])

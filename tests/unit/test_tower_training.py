@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contract.tiny_towers import reading
 from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.evaluate.trace import Trace
 from windowshop.records import KIND_CODE
-from windowshop.tower import NEWEST, Tower
+from windowshop.tower import NEWEST
 from windowshop.train.tower import Config, check, fit_tower
 from windowshop.train.tower.data import (
     batch,
@@ -101,7 +102,7 @@ def towers():
         loss: fit(trace, loss=loss, epochs=epochs)
         for loss, epochs in (("softmax", 12), ("logistic", 12))
     }
-    return {loss: (one, Tower(one.onnx, one.items, "x")) for loss, one in found.items()}
+    return {loss: (one, reading(one.onnx, one.items, "x")) for loss, one in found.items()}
 
 
 @pytest.mark.parametrize("loss", ["softmax", "logistic"])
@@ -157,7 +158,7 @@ def test_the_served_graph_equals_torch():
     }
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     keys = KEYS[::-1][:30].copy()  # in no order
-    tower = Tower(to_onnx(arrays), to_npz(arrays, keys), "x")
+    tower = reading(to_onnx(arrays), to_npz(arrays, keys), "x")
     numbers = torch.tensor([*range(30), *[-1] * 10])
     text = np.concatenate((TEXT[::-1][:30], TEXT[:10]))
     places = item_vectors(weights, numbers, torch.from_numpy(text.copy())).numpy()

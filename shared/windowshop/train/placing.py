@@ -12,6 +12,7 @@ from windowshop.evaluate.homes import Bar
 from windowshop.evaluate.past import Past
 from windowshop.evaluate.protocol import Trial
 from windowshop.features import NEVER, SIGNALS
+from windowshop.learned import ITEMS, MODEL
 from windowshop.rank import Space
 from windowshop.records import item_key
 from windowshop.tower import Tower
@@ -77,7 +78,8 @@ def place(
     """Learn a tower and have it serve in the shop that is replayed; else as `fit_to`."""
     begin = time.perf_counter()
     fit = fit_to(past, known, seed, bar, epochs, **more)
-    tower = Tower(fit.onnx, fit.items, f"replayed-{int(known.sum())}")
+    files = {MODEL: fit.onnx, ITEMS: fit.items}
+    tower = Tower(files.__getitem__, f"replayed-{int(known.sum())}")
     world = past.shop.world
     world.store.learn(past.tenant, tower.version, placer(tower))
     world.towers = held = Held(tower)
