@@ -20,7 +20,11 @@ SPANS: Mapping[str, tuple[int, int | None]] = {
     "many": (51, None),
 }
 """Shoppers by how many events their profile holds, both ends included."""
-SIZES: Mapping[str, tuple[int, int]] = {"neighbours": (10, 1000), "popular_items": (10, 1000)}
+SIZES: Mapping[str, tuple[int, int]] = {
+    "neighbours": (10, 1000),
+    "popular_items": (10, 1000),
+    "untaken_every": (0, 1000),
+}
 """Whole numbers, and their limits."""
 MOST = 1000.0
 """No weight is greater; a half-life may be ten times that many days."""

@@ -10,6 +10,7 @@ from windowshop import profile as profiles
 from windowshop import rank
 from windowshop.ask import Ask
 from windowshop.filters import AnyOf, Filter, matches, parse
+from windowshop.ordering import with_untaken
 from windowshop.rank import Candidate, Pool
 from windowshop.records import item_key
 from windowshop.store import Payload
@@ -60,6 +61,8 @@ class Desk:
         """The best of the pool, filled up; the first few rows usually do."""
         request = self._ask.request
         scores = self._demoted(pool)
+        if request.scenario == "for_you":
+            scores = with_untaken(self._ask, pool, scores)
         picked: list[Candidate] = []
         for rows in self._portions(pool, scores):
             found = self._candidates(pool.keys[rows].tolist(), scores[rows].tolist(), rows.tolist())

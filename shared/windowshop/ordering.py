@@ -1,4 +1,6 @@
-"""What a learned ranker makes of a pool: it orders the best of it, the rest stays behind them."""
+"""The order of a pool: a learned ranker orders the best of it, the rest stays behind them; and what
+nobody has had yet gets places of its own.
+"""
 
 import numpy as np
 
@@ -7,10 +9,11 @@ from windowshop.ask import Ask
 from windowshop.errors import Unavailable
 from windowshop.features import features
 from windowshop.logs import log
-from windowshop.rank import Floats, Pool, Scorer, Source
+from windowshop.rank import Floats, Keys, Pool, Scorer, Source
 
 MODELLED = 400
 """So many of the pool, by the plain weights, are looked at."""
+UNTAKEN_AFTER = 10
 LEAST = 0.1
 """The least score of what the ranker saw; all else lies below. The best has 1."""
 
@@ -34,12 +37,40 @@ def learned_order(ask: Ask, sources: list[Source], pool: Pool) -> Pool:
     return Pool(pool.keys, pool.parts, _joined(pool.scores, rows, scores), pool.signals)
 
 
+def with_untaken(ask: Ask, pool: Pool, scores: Floats) -> Floats:
+    """Scores [n] that make room in the order of the given ones for what nobody has had yet: after
+    the first UNTAKEN_AFTER every `untaken_every`-th place, the nearest to the shopper first. No
+    count speaks for such items, so they would never be shown, and never be had; the top of a list
+    is not what they are tried out on.
+    """
+    every = int(ask.world.blend["untaken_every"])
+    if not every or ask.request.limit <= UNTAKEN_AFTER:
+        return scores
+    order = _shown_first(ask, pool.keys, scores)
+    untaken = ask.tenant.popularity.users(pool.keys[order]) == 0
+    known, fresh = order[~untaken], order[untaken]
+    if not len(known) or not len(fresh):
+        return scores
+    fresh = fresh[np.argsort(-pool.parts[fresh].sum(axis=1), kind="stable")]
+    # Behind so many of the others each of them comes; these keep their order.
+    ahead = UNTAKEN_AFTER + (every - 1) * np.arange(len(fresh))
+    mixed = np.insert(known, np.minimum(ahead, len(known)), fresh)
+    changed = scores.copy()
+    changed[mixed] = scores[order]
+    return changed
+
+
+def _shown_first(ask: Ask, keys: Keys, scores: Floats) -> Rows:
+    """Rows that may be shown, the best first."""
+    order = np.argsort(-scores, kind="stable")
+    if ask.request.seen == "drop":
+        order = order[~np.isin(keys[order], profiles.seen(ask.profile))]
+    return order
+
+
 def _best(ask: Ask, pool: Pool) -> Rows:
     """Rows of the pool, ascending: the best by the plain weights that may be shown at all."""
-    order = np.argsort(-pool.scores, kind="stable")
-    if ask.request.seen == "drop":
-        order = order[~np.isin(pool.keys[order], profiles.seen(ask.profile))]
-    return np.sort(order[:MODELLED])
+    return np.sort(_shown_first(ask, pool.keys, pool.scores)[:MODELLED])
 
 
 def _scored(

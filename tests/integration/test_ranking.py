@@ -110,3 +110,38 @@ def test_a_pin_stays_where_it_was_put(shop, fields, ranker, pin, at):
     ids = [item.item_id for item in ask(shop, ranker, fields)]
     assert len(set(ids)) == len(ids)
     assert ids[min(at, len(ids) - 1)] == pin
+
+
+UNTAKEN = set(ITEMS[30:])
+
+
+@pytest.mark.parametrize("seen", ["keep", "drop", "demote"])
+@pytest.mark.parametrize("every", [1, 4, 5])
+def test_what_nobody_had_yet_has_places_after_the_tenth(shop, monkeypatch, every, seen):
+    fields = {"scenario": "for_you", "user_id": USERS[0], "limit": 18, "seen": seen}
+
+    def shown(number):
+        monkeypatch.setattr(shop.world, "blend", {**shop.world.blend, "untaken_every": number})
+        return [item.item_id for item in ask(shop, Unlearned(), fields)]
+
+    without, mixed = shown(0), shown(every)
+    places = [n for n, item in enumerate(mixed, 1) if item in UNTAKEN]
+    if seen != "drop":  # else there are hardly any others
+        assert places == list(range(11, 11 + len(places) * every, every))[: len(places)]
+        assert len(places) == len(range(11, 19, every))
+    assert mixed[:10] == without[:10]
+    others = [item for item in mixed if item not in UNTAKEN]
+    assert others == [item for item in without if item not in UNTAKEN][: len(others)]
+
+
+def test_a_shop_of_new_things_alone_is_shown_in_order(tmp_path):
+    shop = open_shop(tmp_path)
+    try:
+        items = [Item(item_id=item, title=f"Thing {n}") for n, item in enumerate(ITEMS)]
+        shop.put_items("default", items)
+        while shop.embed_waiting("default"):
+            pass
+        shown = ask(shop, Unlearned(), {"scenario": "for_you", "user_id": "new", "limit": 20})
+        assert len(shown) == 20
+    finally:
+        shop.close()

@@ -4,6 +4,7 @@ lessons begin, so that they know it as requests will, and then once more to wher
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from windowshop.train.placing import Placed, place, possible, start_of, without_
 
 Json = dict[str, Any]
 Fits = Mapping[Task, Fit]
+AT_ONCE = 2
+"""Models that are fitted side by side: each needs some gigabytes where there is much to learn."""
 UseOfTower = Literal["with", "without", "either"]
 """Whether the rankers are to know a tower; `either`: whichever makes better lists."""
 
@@ -102,16 +105,23 @@ def _fitted(
     examples: dict[Task, Examples], seed: int, bar: Bar, *, both: bool
 ) -> tuple[dict[Task, Fit], dict[Task, Fit]]:
     """Models of each task; `both`: also as they would be without a tower."""
+    jobs = [
+        (task, some, bare) for task, some in examples.items() for bare in (False, True)[: 1 + both]
+    ]
+    examples.clear()
     fits: dict[Task, Fit] = {}
     without: dict[Task, Fit] = {}
-    with bar("Learning", len(examples) * (2 if both else 1)) as advance:
-        for task in list(examples):
-            some = examples.pop(task)
-            for kept, part in ((fits, some), (without, without_space(some) if both else None)):
-                found = None if part is None else fit(part, seed)
-                if found is not None:
-                    kept[task] = found
-                advance(1)
+
+    def fitted(job: tuple[Task, Examples, bool]) -> Fit | None:
+        _, some, bare = job
+        return fit(without_space(some) if bare else some, seed)
+
+    # Each of them uses one core, outside of Python's lock.
+    with bar("Learning", len(jobs)) as advance, ThreadPoolExecutor(AT_ONCE) as pool:
+        for (task, _, bare), found in zip(jobs, pool.map(fitted, jobs), strict=True):
+            if found is not None:
+                (without if bare else fits)[task] = found
+            advance(1)
     return fits, without
 
 
