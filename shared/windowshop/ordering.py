@@ -39,9 +39,8 @@ def learned_order(ask: Ask, sources: list[Source], pool: Pool) -> Pool:
 
 def with_untaken(ask: Ask, pool: Pool, scores: Floats) -> Floats:
     """Scores [n] that make room in the order of the given ones for what nobody has had yet: after
-    the first UNTAKEN_AFTER every `untaken_every`-th place, the nearest to the shopper first. No
-    count speaks for such items, so they would never be shown, and never be had; the top of a list
-    is not what they are tried out on.
+    the first UNTAKEN_AFTER every `untaken_every`-th place. No count speaks for such items, so they
+    would never be shown, and never be had; the top of a list is not what they are tried out on.
     """
     every = int(ask.world.blend["untaken_every"])
     if not every or ask.request.limit <= UNTAKEN_AFTER:
@@ -51,8 +50,7 @@ def with_untaken(ask: Ask, pool: Pool, scores: Floats) -> Floats:
     known, fresh = order[~untaken], order[untaken]
     if not len(known) or not len(fresh):
         return scores
-    fresh = fresh[np.argsort(-pool.parts[fresh].sum(axis=1), kind="stable")]
-    # Behind so many of the others each of them comes; these keep their order.
+    # Behind so many of the others each of them comes; both keep their order.
     ahead = UNTAKEN_AFTER + (every - 1) * np.arange(len(fresh))
     mixed = np.insert(known, np.minimum(ahead, len(known)), fresh)
     changed = scores.copy()
