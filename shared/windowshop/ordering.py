@@ -39,22 +39,21 @@ def learned_order(ask: Ask, sources: list[Source], pool: Pool) -> Pool:
 
 def with_untaken(ask: Ask, pool: Pool, scores: Floats) -> Floats:
     """Scores [n] that make room in the order of the given ones for what nobody has had yet: after
-    the first UNTAKEN_AFTER every `untaken_every`-th place. No count speaks for such items, so they
-    would never be shown, and never be had; the top of a list is not what they are tried out on.
+    the first UNTAKEN_AFTER at least every `untaken_every`-th place. No count speaks for such items,
+    so they would hardly be shown, and never be had; the top of a list is not what they are tried
+    out on. None is moved down for it.
     """
     every = int(ask.world.blend["untaken_every"])
     if not every or ask.request.limit <= UNTAKEN_AFTER:
         return scores
     order = _shown_first(ask, pool.keys, scores)
-    untaken = ask.tenant.popularity.users(pool.keys[order]) == 0
-    known, fresh = order[~untaken], order[untaken]
-    if not len(known) or not len(fresh):
-        return scores
-    # Behind so many of the others each of them comes; both keep their order.
-    ahead = UNTAKEN_AFTER + (every - 1) * np.arange(len(fresh))
-    mixed = np.insert(known, np.minimum(ahead, len(known)), fresh)
+    place = np.arange(len(order), dtype=np.float64)
+    fresh = np.flatnonzero(ask.tenant.popularity.users(pool.keys[order]) == 0)
+    # Behind so many of the others each of them comes at the latest.
+    latest = UNTAKEN_AFTER + (every - 1) * np.arange(len(fresh)) - 0.5
+    place[fresh] = np.minimum(place[fresh], latest)
     changed = scores.copy()
-    changed[mixed] = scores[order]
+    changed[order[np.argsort(place, kind="stable")]] = scores[order]
     return changed
 
 
