@@ -46,8 +46,8 @@ class Examples:
         )
 
     def thinned(self) -> "Examples":
-        """The same with fewer rows of what was not taken: what a source or a count ranks high, and a
-        part of the rest. So learning takes half the time.
+        """The same with fewer rows of what was not taken: what a source or a count ranks high, and
+        a part of the rest. So learning takes half the time.
         """
         ranks = [at for at, name in enumerate(self.names) if name.endswith("_rank")]
         kept = [
