@@ -36,11 +36,7 @@ HISTORY = 200
 PER_SEARCH = 200
 OWN = 100
 RISING = 200
-LEAST_OWN, OWN_SHARE, MOST_OWN = 40, 8, 400
-"""Room in a search for what is left out because its user has it: all of little, and an eighth of
-much, as what somebody has lies in many places (a supermarket's customers have at most 57 of the 450
-items nearest to any of their interests, one in twenty of what they have).
-"""
+MOST_OWN = 400
 
 UsersOf = Callable[[Keys], NDArray[np.float64]]
 """Item keys [n] -> the number of users who have each [n]."""
@@ -98,8 +94,7 @@ def popular(ask: Ask) -> Source:
 def _dense(ask: Ask) -> list[Source]:
     """Searches by meaning: the user's interests, the items asked about, the words searched for."""
     wanted: list[tuple[str, float, Wanted]] = []
-    own = len(profiles.seen(ask.profile)) if ask.request.seen == "drop" else 0
-    room = len(ask.request.exclude or ()) + min(own, max(LEAST_OWN, own // OWN_SHARE), MOST_OWN)
+    room = len(ask.request.exclude or ()) + (MOST_OWN if ask.request.seen == "drop" else 0)
     if ask.wants("meaning") and ask.request.scenario == "for_you":
         for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
             limit = PER_INTEREST + ask.request.limit + room

@@ -245,17 +245,3 @@ def test_too_few_examples_teach_nothing():
 )  # fmt: skip
 def test_a_worse_ranker_is_not_promoted(gain, fate):
     assert may_serve(gain) is fate
-
-
-def test_what_is_thinned_keeps_all_that_was_taken_and_what_stood_first():
-    rows = np.zeros((400, 2), np.float32)
-    rows[:, 0] = np.arange(400)
-    hits = np.zeros(400, bool)
-    hits[[1, 350]] = True
-    some = Examples(("habit_rank", "noise"), [rows], [hits], [2], 1)
-    thin = some.thinned()
-    left = set(thin.rows[0][:, 0].astype(int).tolist())
-    assert {1, 350} | set(range(30)) <= left
-    assert len(left) < 140
-    assert thin.hits[0].sum() == 2
-    assert (thin.names, thin.ideals, thin.queries) == (some.names, some.ideals, some.queries)

@@ -3,7 +3,7 @@ which of them were taken.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from windowshop.records import item_key
 KEPT = 400
 """Candidates of a query that are learned from: those that were taken, and the first by the plain
 weights of those that were not."""
-FOREMOST, ONE_IN = 30, 4
-"""What was not taken is learned from where it ranks so high, and one in so many of the others."""
 
 
 @dataclass(slots=True)
@@ -43,21 +41,6 @@ class Examples:
             self.hits[begin:end],
             self.ideals[begin:end],
             round(self.queries * (end - begin) / max(len(self), 1)),
-        )
-
-    def thinned(self) -> "Examples":
-        """The same with fewer rows of what was not taken: what a source or a count ranks high, and
-        a part of the rest. So learning takes half the time.
-        """
-        ranks = [at for at, name in enumerate(self.names) if name.endswith("_rank")]
-        kept = [
-            hits | (rows[:, ranks] < FOREMOST).any(axis=1) | (np.arange(len(rows)) % ONE_IN == 0)
-            for rows, hits in zip(self.rows, self.hits, strict=True)
-        ]
-        return replace(
-            self,
-            rows=[rows[mask] for rows, mask in zip(self.rows, kept, strict=True)],
-            hits=[hits[mask] for hits, mask in zip(self.hits, kept, strict=True)],
         )
 
     def joined(self) -> tuple[Floats, NDArray[np.bool_], NDArray[np.intp]]:

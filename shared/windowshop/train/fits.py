@@ -59,7 +59,7 @@ def fit(examples: Examples, seed: int) -> Fit | None:
     if len(examples) < FEWEST:
         return None
     cut = round(len(examples) * (1 - VALIDATED))
-    taught, held = examples.part(0, cut).thinned(), examples.part(cut, len(examples))
+    taught, held = examples.part(0, cut), examples.part(cut, len(examples))
     rows, hits, sizes = held.joined()
     figures: dict[str, float] = {}
     best: tuple[float, str, int] = (-1.0, "sum", 0)
@@ -72,7 +72,7 @@ def fit(examples: Examples, seed: int) -> Fit | None:
     best = max(best, (figures["sum"], "sum", 0))
     _, method, trees = best
     return Fit(
-        _refitted(method, trees, examples.thinned(), seed),
+        _refitted(method, trees, examples, seed),
         examples.names,
         method,
         trees,
