@@ -105,9 +105,8 @@ def _fitted(
     examples: dict[Task, Examples], seed: int, bar: Bar, *, both: bool
 ) -> tuple[dict[Task, Fit], dict[Task, Fit]]:
     """Models of each task; `both`: also as they would be without a tower."""
-    jobs = [
-        (task, some, bare) for task, some in examples.items() for bare in (False, True)[: 1 + both]
-    ]
+    ways = (False, True) if both else (False,)
+    jobs = [(task, some, bare) for task, some in examples.items() for bare in ways]
     examples.clear()
     fits: dict[Task, Fit] = {}
     without: dict[Task, Fit] = {}
