@@ -16,21 +16,24 @@ from windowshop.rank import EMPTY_KEYS, EMPTY_SCORES, Floats, Keys
 
 MOST = 300
 FROM_AFAR = 0.14
-"""The weight of what stands near no shared item: as if 50 events after one of the last step."""
+"""The weight of what stands near no shared item: as if 50 steps after one of the last step."""
 BEFORE = 2.0
 """What came before the shared item lies so many times as far from it as what came after."""
 
 
 class Taken(NamedTuple):
     """Neighbours' events [n]: the item, the shared item it stands nearest to (0: none), and the
-    weight; likewise its parts: how alike the neighbour is, and how near the shared item stands.
+    weight; likewise its parts: how alike the neighbour is, how lately it was, and how near the
+    shared item stands; and whose it is (a number).
     """
 
     items: Keys
     via: Keys
     weights: NDArray[np.float64]
     alike: NDArray[np.float64]
+    lately: NDArray[np.float64]
     near: NDArray[np.float64]
+    whose: NDArray[np.intp]
     distinct: Keys
     """The items, each once, ascending [m]."""
     place: NDArray[np.intp]
@@ -38,7 +41,8 @@ class Taken(NamedTuple):
 
 
 _NONE = np.empty(0)
-NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, _NONE, _NONE, _NONE, EMPTY_KEYS, np.empty(0, np.intp))
+_NOWHERE = np.empty(0, np.intp)
+NOTHING = Taken(EMPTY_KEYS, EMPTY_KEYS, _NONE, _NONE, _NONE, _NONE, _NOWHERE, EMPTY_KEYS, _NOWHERE)
 
 
 class Own(NamedTuple):
@@ -80,7 +84,7 @@ def taken(
     mine: Own, alike: Sequence[float], tails: Sequence[bytes], now_ms: int, days: float
 ) -> Taken:
     """Weigh the events of neighbours, given their likeness and their tails, as in `Neighbourhood`.
-    `days`: half-life of an event.
+    `days`: after so many an event says half as much; after ten times as many a 26th.
     """
     sizes = np.array([len(tail) // TAIL.itemsize for tail in tails], np.intp)
     if not sizes.sum() or not len(mine.items):
@@ -90,10 +94,11 @@ def taken(
     start = np.repeat(np.cumsum(sizes) - sizes, sizes)
     end = start + np.repeat(sizes, sizes)
     at = np.arange(len(items))
-    distinct, whose = np.unique(items, return_inverse=True)
+    step = _steps(tail["time"], start, end)
+    distinct, which = np.unique(items, return_inverse=True)
     place = np.minimum(np.searchsorted(mine.items, distinct), len(mine.items) - 1)
     worth = np.where(mine.items[place] == distinct, fading(mine.steps[place]), 0.0)
-    counts = worth[whose]
+    counts = worth[which]
     shared = counts > 0
     # The nearest shared item on either side, never the event itself: what both have already must
     # not outshine what it leads to.
@@ -101,17 +106,38 @@ def taken(
     before = np.concatenate(([-1], before[:-1]))
     after = np.minimum.accumulate(np.where(shared, at, len(at))[::-1])[::-1]
     after = np.minimum(np.concatenate((after[1:], [len(at)])), len(at))
-    follows = np.where(before >= start, counts[before] / np.sqrt(np.maximum(at - before, 1)), 0)
+    follows = np.where(
+        before >= start, counts[before] / np.sqrt(np.maximum(step - step[before], 1)), 0
+    )
     last = np.minimum(after, len(at) - 1)
-    leads = np.where(after < end, counts[last] / np.sqrt(BEFORE * np.maximum(after - at, 1)), 0)
+    leads = np.where(
+        after < end, counts[last] / np.sqrt(BEFORE * np.maximum(step[last] - step, 1)), 0
+    )
     near = np.maximum(follows, leads)
     via = np.where(near > 0, items[np.where(follows >= leads, before, last)], 0)
     age = np.maximum(now_ms / 1000 - tail["time"].astype(np.float64), 0) / 86_400
-    # Only ratios matter, and the newest of very old events still tell more than the rest.
-    recency = np.exp2(-(age - age.min()) / days)
+    # Only ratios matter, and the newest of very old events still tell more than the rest. Halved
+    # again and again, a slow shop's events would soon say nothing: a power fades ever more slowly.
+    recency = (1 + (np.sqrt(2) - 1) * (age - age.min()) / days) ** -2.0
     likeness = np.repeat(np.asarray(alike, np.float64), sizes)
     weights = likeness * recency * np.maximum(near, FROM_AFAR)
-    return Taken(items, via.astype(np.uint64), weights, likeness, near, distinct, whose)
+    whose = np.repeat(np.arange(len(sizes)), sizes)
+    return Taken(
+        items, via.astype(np.uint64), weights, likeness, recency, near, whose, distinct, which
+    )
+
+
+def _steps(
+    times: NDArray[np.uint32], start: NDArray[np.intp], end: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Numbers [n] that grow by one with each step of a tail, which begins and ends at `start` and
+    `end` [n]: what is bought together has no order.
+    """
+    at = np.arange(len(times))
+    fresh = at == start
+    fresh[1:] |= times[1:] != times[:-1]
+    moment = np.cumsum(fresh)
+    return np.where(moment[start] == moment[end - 1], at, moment)
 
 
 def proposals(some: Taken) -> tuple[Keys, Floats]:

@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 
 from windowshop import space
 from windowshop.ask import Ask
-from windowshop.caches import make_room
+from windowshop.kinds import PRICE, row_of
+from windowshop.numbering import distinct
 from windowshop.popularity import HALF_LIVES
 from windowshop.profile import Events
 from windowshop.rank import Floats, Keys, Source
-from windowshop.store import Payload
-from windowshop.world import MAX_CARDS, Tenant, World
+from windowshop.world import Tenant, World
 
 SIGNALS = ("habit", "like_minded", "intent", "meaning", "popular", "trend", "learned")
 OWN_HALF_LIVES = (7.0, 30.0, 90.0)
 DAY_MS = 86_400_000
 NEVER = 1e4
 """Days since what never happened, and the rank of what a source did not propose."""
-NO_KINDS = (0.0, 0.0, 0.0, 0.0)
-PRICE = 3
-EXACT = (1 << 52) - 1
-"""Whole numbers that a double tells apart."""
 READ_CARDS = 200
 """The shopper's newest items whose category and brand say what they are after."""
 
@@ -38,10 +34,10 @@ def features(ask: Ask, sources: Sequence[Source], keys: Keys) -> tuple[tuple[str
     """Names [f] and rows [n, f] for the candidates `keys` [n], distinct and ascending."""
     columns: dict[str, Doubles] = {}
     _of_sources(columns, sources, keys)
-    _of_popularity(columns, ask, keys)
+    users = _of_popularity(columns, ask, keys)
     own = _own(ask)
     _of_habit(columns, own, keys, ask.now)
-    _of_crowd(columns, ask, own, keys)
+    _of_crowd(columns, ask, own, keys, users)
     _of_cards(columns, ask, own, keys)
     _of_space(columns, ask, own, keys)
     _of_user(columns, own, len(keys), ask.now)
@@ -68,19 +64,21 @@ def _of_sources(columns: dict[str, Doubles], sources: Sequence[Source], keys: Ke
         columns[f"{signal}_rank"] = ranks
 
 
-def _of_popularity(columns: dict[str, Doubles], ask: Ask, keys: Keys) -> None:
-    popularity = ask.tenant.popularity
-    table = popularity.table(keys, ask.now)
-    for half_life, counts in zip(HALF_LIVES, table, strict=True):
-        columns[f"taken_{half_life:g}"] = np.log1p(np.maximum(counts, 0) * 1e3)
-        order = np.empty(len(keys))
-        order[np.argsort(-counts, kind="stable")] = np.arange(len(keys))
-        columns[f"taken_{half_life:g}_rank"] = order
-    users = popularity.users(keys)
+def _of_popularity(columns: dict[str, Doubles], ask: Ask, keys: Keys) -> Doubles:
+    """Returns how many users have each [n]."""
+    taken, users = ask.tenant.popularity.counts(keys, ask.now)
+    told = np.log1p(np.maximum(taken, 0) * 1e3)
+    ranks = np.empty_like(told)
+    order = np.argsort(-taken, axis=1, kind="stable")
+    np.put_along_axis(ranks, order, np.arange(len(keys), dtype=np.float64)[None], axis=1)
+    for row, half_life in enumerate(HALF_LIVES):
+        columns[f"taken_{half_life:g}"] = told[row]
+        columns[f"taken_{half_life:g}_rank"] = ranks[row]
     columns["users"] = np.log1p(users)
-    columns["users_share"] = users / max(popularity.population, 1)
-    columns["taken_per_user"] = table[-1] / np.maximum(users, 1)
-    columns["rise"] = np.log1p(table[2] * 1e3) - np.log1p(table[4] * 1e3)
+    columns["users_share"] = users / max(ask.tenant.popularity.population, 1)
+    columns["taken_per_user"] = taken[-1] / np.maximum(users, 1)
+    columns["rise"] = told[2] - told[4]
+    return users
 
 
 def _own(ask: Ask) -> Events:
@@ -125,7 +123,9 @@ def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) ->
     columns["own_last_basket"] = np.isin(keys, newest).astype(float)
 
 
-def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:
+def _of_crowd(
+    columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys, users: Doubles
+) -> None:
     """What the neighbours' events say, part by part: their number, the strongest, their likeness
     whatever the order and the age, their nearness to what is shared, and to the newest of it.
     """
@@ -135,9 +135,13 @@ def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     at = rows[others.place]
     here = at >= 0
     at, weights, alike, near = at[here], others.weights[here], others.alike[here], others.near[here]
+    lately = others.lately[here]
     last = own["item"][own["time"] == own["time"][-1]][-1:] if len(own) else own["item"]
     after = np.isin(others.via[here], last)
     columns["crowd_events"] = np.bincount(at, minlength=len(keys)).astype(float)
+    people = distinct(at * (others.whose.max(initial=0) + 1) + others.whose[here])
+    people //= others.whose.max(initial=0) + 1
+    columns["crowd_people"] = np.bincount(people, minlength=len(keys)).astype(float)
     best = np.zeros(len(keys))
     np.maximum.at(best, at, weights)
     columns["crowd_best"] = best / max(float(best.max(initial=0)), 1e-300)
@@ -146,14 +150,14 @@ def _of_crowd(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     columns["crowd_nearest"] = nearest
     for name, values in (
         ("alike", alike),
+        ("lately", alike * lately),
         ("near", alike * near),
         ("after", np.where(after, alike * near, 0.0)),
     ):
         sums: Doubles = np.bincount(at, values, len(keys)).astype(float)
         columns[f"crowd_{name}"] = sums
         columns[f"crowd_{name}_share"] = sums / max(float(sums.max(initial=0)), 1e-300)
-    rare = 1 / np.sqrt(ask.tenant.popularity.users(keys) + 4.0)
-    lift = columns["crowd_near"] * rare
+    lift = columns["crowd_near"] / np.sqrt(users + 4.0)
     columns["crowd_lift"] = lift / max(float(lift.max(initial=0)), 1e-300)
 
 
@@ -163,7 +167,7 @@ def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     """
     newest = own[::-1][:READ_CARDS]
     wanted, place = np.unique(np.concatenate((keys, newest["item"])), return_inverse=True)
-    kinds = _kinds(ask.world, ask.tenant, wanted.tolist())
+    kinds = _kinds(ask.world, ask.tenant, wanted)
     theirs, mine = kinds[place[: len(keys)]], kinds[place[len(keys) :]]
     things = np.zeros(len(newest), np.bool_)
     things[np.unique(newest["item"], return_index=True)[1]] = True
@@ -192,40 +196,17 @@ def _of_cards(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) ->
     columns["dear"] = dear
 
 
-def _kinds(world: World, tenant: Tenant, keys: Sequence[int]) -> Doubles:
-    """Rows [n, 4]: numbers that stand for an item's category, the first part of it, its brand (0:
-    it has none), and its price (0: none).
-    """
-    held, cards = tenant.kinds, tenant.cards
-    rows: list[tuple[float, ...] | None] = [
-        known[1] if (known := held.get(key)) and cards.get(key) is known[0] else None
-        for key in keys
-    ]
-    missing = [place for place, row in enumerate(rows) if row is None]
-    if missing:  # or the card was read anew
-        read = world.cards(tenant, [keys[place] for place in missing])
-        make_room(held, len(missing), MAX_CARDS)
-        for place in missing:
-            card = read.get(keys[place])
-            rows[place] = row = NO_KINDS if card is None else _kind(card)
-            if card is not None:
-                held[keys[place]] = card, row
-    return np.array(rows, np.float64).reshape(-1, len(NO_KINDS))
-
-
-def _kind(card: Payload) -> tuple[float, float, float, float]:
-    category, price = card.get("category"), card.get("price")
-    return (
-        _number(tuple(category)) if category else 0.0,
-        _number(category[0]) if category else 0.0,
-        _number(card.get("brand")),
-        float(price) if isinstance(price, int | float) and price > 0 else 0.0,
-    )
-
-
-def _number(value: object) -> float:
-    """The same for equal values, in this process; 0 for nothing."""
-    return float((hash(value) & EXACT) | 1) if value else 0.0
+def _kinds(world: World, tenant: Tenant, keys: Keys) -> Doubles:
+    """What is compared of items [n], as `kinds` has it."""
+    rows, held = tenant.kinds.find(keys)
+    missing = np.flatnonzero(~held)
+    if len(missing):
+        wanted = keys[missing].tolist()
+        cards = world.cards(tenant, wanted)
+        rows[missing] = [row_of(cards.get(key)) for key in wanted]
+        known = missing[[key in cards for key in wanted]]
+        tenant.kinds.put(keys[known], rows[known])
+    return rows
 
 
 def _of_space(columns: dict[str, Doubles], ask: Ask, own: Events, keys: Keys) -> None:

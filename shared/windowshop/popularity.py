@@ -104,12 +104,16 @@ class Popularity:
             slots = self._index.find(keys)
             return np.where(slots < 0, 0.0, self._counts(row, slots, now_ms))
 
-    def table(self, keys: Keys, now_ms: int) -> Scores:
-        """The counts [len(HALF_LIVES), n] of the given items at every half-life."""
+    def counts(self, keys: Keys, now_ms: int) -> tuple[Scores, Scores]:
+        """The counts [len(HALF_LIVES), n] of the given items at every half-life, and how many users
+        have each [n].
+        """
         with self._lock:
             slots = self._index.find(keys)
-            scale = np.array([self._scale(row, now_ms) for row in range(len(HALF_LIVES))])
-            return np.where(slots < 0, 0.0, self._sums[:, slots] * scale[:, None])
+            scales = np.array([[self._scale(row, now_ms)] for row in range(len(HALF_LIVES))])
+            taken, users = self._sums[:, slots] * scales, self._users[slots].astype(np.float64)
+        taken[:, slots < 0], users[slots < 0] = 0, 0
+        return taken, users
 
     def trend(self, n: int, now_ms: int) -> tuple[Keys, Scores]:
         """Up to n keys that are taken more than they used to be, strongest first.

@@ -34,9 +34,11 @@ PER_INTEREST = 40
 HISTORY = 200
 """So many items of a shopper's history, the telling ones, are compared with those of others."""
 PER_SEARCH = 200
+PER_INTENT = 400
 OWN = 100
 RISING = 200
-MOST_OWN = 400
+MOST_OWN = 100
+"""More of what a shopper has already hardly lies near one of their interests."""
 
 UsersOf = Callable[[Keys], NDArray[np.float64]]
 """Item keys [n] -> the number of users who have each [n]."""
@@ -94,7 +96,7 @@ def popular(ask: Ask) -> Source:
 def _dense(ask: Ask) -> list[Source]:
     """Searches by meaning: the user's interests, the items asked about, the words searched for."""
     wanted: list[tuple[str, float, Wanted]] = []
-    room = len(ask.request.exclude or ()) + (MOST_OWN if ask.request.seen == "drop" else 0)
+    room = _room(ask)
     if ask.wants("meaning") and ask.request.scenario == "for_you":
         for vector, weight in zip(ask.tastes.vectors, ask.tastes.weights, strict=True):
             limit = PER_INTEREST + ask.request.limit + room
@@ -102,7 +104,7 @@ def _dense(ask: Ask) -> list[Source]:
     if ask.wants("learned") and ask.learned is not None:
         wanted.append(("learned", 1.0, _around(ask, ask.learned)))
     if ask.intent is not None:
-        wanted.append(("intent", 1.0, (ask.intent, PER_SEARCH + room, ask.where, None)))
+        wanted.append(("intent", 1.0, (ask.intent, PER_INTENT + room, ask.where, None)))
     if ask.wants("similar") and ask.asked:
         near = mean_vector(ask, ask.asked)
         if near is not None:
@@ -131,9 +133,13 @@ def _dense(ask: Ask) -> list[Source]:
 
 def _around(ask: Ask, place: Place) -> Wanted:
     """What lies near the shopper in the learned space; with room for what they have already."""
+    return place.vector, PER_SEARCH + ask.request.limit + _room(ask), ask.where, place.version
+
+
+def _room(ask: Ask) -> int:
+    """So many of what a search finds may not be shown."""
     own = len(profiles.seen(ask.profile)) if ask.request.seen == "drop" else 0
-    room = len(ask.request.exclude or ()) + min(own, MOST_OWN)
-    return place.vector, PER_SEARCH + ask.request.limit + room, ask.where, place.version
+    return len(ask.request.exclude or ()) + min(own, MOST_OWN)
 
 
 def set_intent(ask: Ask) -> None:
@@ -186,7 +192,7 @@ def neighbourhood(ask: Ask) -> crowd.Neighbourhood:
     most = np.sort(np.argsort(-values, kind="stable")[:HISTORY])
     query = Sparse(history.indices[most], values[most].astype(np.float32))
     near = _near(ask, query)
-    tails = [profiles.unpack_tail(neighbour.tail) for neighbour in near]
+    tails = [profiles.check_tail(neighbour.tail) for neighbour in near]
     return crowd.Neighbourhood(mine, [neighbour.score for neighbour in near], tails)
 
 
@@ -208,7 +214,7 @@ def _together(ask: Ask) -> list[Source]:
     dims = np.unique((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
     query = Sparse(dims, np.ones(len(dims), np.float32))
     near = _near(ask, query)
-    tails = [np.frombuffer(profiles.unpack_tail(one.tail), profiles.TAIL) for one in near]
+    tails = [np.frombuffer(profiles.check_tail(one.tail), profiles.TAIL) for one in near]
     return [Source("together", *together(keys, tails, ask.tenant.popularity.users))]
 
 

@@ -18,6 +18,7 @@ from windowshop.encode import Encoder
 from windowshop.errors import InvalidInput, Unavailable
 from windowshop.filters import FieldType
 from windowshop.keys import Keyring
+from windowshop.kinds import Kinds
 from windowshop.letters import Letters
 from windowshop.lexicon import Kept
 from windowshop.log import Appended, Batch, Log
@@ -84,8 +85,7 @@ class Tenant:
     """Events were deleted: the counts are due to be made again."""
     fallback: list[Payload] = field(default_factory=list)
     words: Kept = field(default_factory=Kept)
-    kinds: dict[int, tuple[Payload, tuple[float, ...]]] = field(default_factory=dict)
-    """What `features` makes of cards; each with the card that it was made of."""
+    kinds: Kinds = field(default_factory=Kinds)
 
     @property
     def counts(self) -> Counted:
@@ -161,6 +161,7 @@ class World:
             return  # another thread just did
         tenant.until_ms = now + believed_ms
         tenant.cards, tenant.known, tenant.found = {}, set(), {}
+        tenant.kinds = Kinds()
         if now >= tenant.vectors_until_ms:
             tenant.vectors, tenant.learned = {}, {}
             tenant.vectors_until_ms = now + VECTORS_BELIEVED * believed_ms
@@ -319,6 +320,8 @@ class World:
     def forget_cached(self, tenant: Tenant, keys: Iterable[int], vectors: bool = True) -> None:
         """Called after a write: what was read before is no longer believed."""
         tenant.found = {}
+        keys = list(keys)
+        tenant.kinds.forget(np.array(keys, np.uint64))
         for key in keys:
             tenant.cards.pop(key, None)
             tenant.known.discard(key)

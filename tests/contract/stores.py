@@ -1,5 +1,6 @@
 """Every implementation of the port to the vectors, and what the suites of the store write to it."""
 
+import base64
 import os
 import uuid
 
@@ -30,9 +31,13 @@ def payload(name, **more):
     } | more
 
 
+def tail_of(name):
+    return base64.b64encode(f"tail of {name}".encode()).decode()
+
+
 def user(name, version=0, **more):
     return StoredUser(
-        user_key(SHOP, name), version, {"tail": f"tail of {name}", "profile": "x" * 99}, **more
+        user_key(SHOP, name), version, {"tail": tail_of(name), "profile": "x" * 99}, **more
     )
 
 

@@ -4,6 +4,8 @@ The server's adapter runs on its client's local mode, over HTTP against the stan
 strict about indexes, and where QDRANT_URL names a server, against that.
 """
 
+import base64
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,7 @@ from tests.contract.stores import (
     make_world,
     payload,
     put,
+    tail_of,
     unit,
     user,
 )
@@ -379,7 +382,7 @@ def test_only_a_write_on_the_present_version_takes_effect(store):
         user_key(SHOP, "u:1"): 2,
         user_key(SHOP, "u:3"): 1,
     }
-    assert held[first.key].payload["tail"] == "tail of u:1"
+    assert held[first.key].payload["tail"] == tail_of("u:1")
     assert store.put_users(SHOP, []) == []
 
 
@@ -421,8 +424,8 @@ def test_neighbours_are_ranked_by_the_dot_product(store):
     ])  # fmt: skip
     near = store.neighbours(SHOP, history(1, 2, values=[0.5, 1.0]), 9)
     assert [(n.key, round(n.score, 4), n.tail) for n in near] == [
-        (user_key(SHOP, "u:2"), 3.0, "tail of u:2"),
-        (user_key(SHOP, "u:1"), 1.5, "tail of u:1"),
+        (user_key(SHOP, "u:2"), 3.0, b"tail of u:2"),
+        (user_key(SHOP, "u:1"), 1.5, b"tail of u:1"),
     ]
     assert [n.key for n in store.neighbours(SHOP, history(1, 2), 1)] == [user_key(SHOP, "u:2")]
     left = store.neighbours(
@@ -434,11 +437,19 @@ def test_neighbours_are_ranked_by_the_dot_product(store):
 
 def test_a_neighbours_tail_is_the_present_one(store):
     store.put_users(SHOP, [user("u:1", history=history(1))])
-    assert store.neighbours(SHOP, history(1), 9)[0].tail == "tail of u:1"
+    assert store.neighbours(SHOP, history(1), 9)[0].tail == b"tail of u:1"
     store.put_users(
-        SHOP, [StoredUser(user_key(SHOP, "u:1"), 1, {"tail": "newer"}, history=history(1))]
+        SHOP,
+        [
+            StoredUser(
+                user_key(SHOP, "u:1"),
+                1,
+                {"tail": base64.b64encode(b"newer").decode()},
+                history=history(1),
+            )
+        ],
     )
-    assert store.neighbours(SHOP, history(1), 9)[0].tail == "newer"
+    assert store.neighbours(SHOP, history(1), 9)[0].tail == b"newer"
 
 
 # --- stores beside each other ------------------------------------------------------------------------
@@ -495,7 +506,7 @@ def test_a_store_is_found_again_as_it_was(world):
     assert sorted(again.items(SHOP, keys)) == sorted(keys)
     [hits] = again.search(SHOP, [Search(unit(2)[1], 5, AnyOf("available", (True,)))])
     assert [hit.key for hit in hits] == keys[:1]
-    assert again.neighbours(SHOP, history(1), 5)[0].tail == "tail of u:1"
+    assert again.neighbours(SHOP, history(1), 5)[0].tail == b"tail of u:1"
     assert again.model == MODEL
     again.close()
 

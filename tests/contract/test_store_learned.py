@@ -188,7 +188,7 @@ def test_items_are_found_by_what_was_learned(store):
     assert store.count(SHOP) == 41
     assert np.allclose(store.vectors(SHOP, keys[:1])[keys[0]], vectors[0], atol=1e-5)
     assert store.waiting(SHOP, 9) == keys_of(["no vector yet"])
-    assert store.neighbours(SHOP, history(1), 5)[0].tail == "tail of u:1"
+    assert store.neighbours(SHOP, history(1), 5)[0].tail == b"tail of u:1"
 
 
 def test_versions_take_each_others_place(world):

@@ -1,5 +1,6 @@
 """What Edge's folder promises: nothing acknowledged is lost, building changes nothing, one process."""
 
+import base64
 import json
 import signal
 import subprocess
@@ -101,7 +102,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
         for key in range(1, 100_000):
             store.put_items(t.SHOP, {key: t.payload(key)})
             store.put_vectors(t.SHOP, [key], t.unit(1, key), [f"t{key}"], 5)
-            lost = store.put_users(t.SHOP, [t.StoredUser(t.user_key(t.SHOP, f"u:{key}"), 0, {"tail": str(key)}, history=t.history(key))])
+            lost = store.put_users(t.SHOP, [t.StoredUser(t.user_key(t.SHOP, f"u:{key}"), 0, {"tail": f"{key:04}"}, history=t.history(key))])
             print(key if not lost else "lost", flush=True)
     """,
     )
@@ -114,7 +115,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     assert np.allclose(store.vectors(SHOP, [17])[17], unit(1, 17)[0], atol=1e-6)
     found = store.users(SHOP, [user_key(SHOP, f"u:{key}") for key in acknowledged])
     assert sorted(int(user.payload["tail"]) for user in found.values()) == acknowledged
-    assert store.neighbours(SHOP, history(17), 5)[0].tail == "17"
+    assert store.neighbours(SHOP, history(17), 5)[0].tail == base64.b64decode("0017")
     store.close()
 
 
@@ -258,7 +259,10 @@ def test_users_are_built_anew_when_many_were_removed(tmp_path, small):
     keys = [user_key(SHOP, f"u:{n}") for n in range(300)]
     store.put_users(
         SHOP,
-        [StoredUser(key, 0, {"tail": key}, unit(1)[0], history(n)) for n, key in enumerate(keys)],
+        [
+            StoredUser(key, 0, {"tail": "QUJD"}, unit(1)[0], history(n))
+            for n, key in enumerate(keys)
+        ],
     )
     assert store.maintain() == []
     store.delete_users(SHOP, keys[:200])
@@ -267,7 +271,7 @@ def test_users_are_built_anew_when_many_were_removed(tmp_path, small):
     assert sorted(store.user_keys(SHOP)) == sorted(keys[200:])
     [held] = store.users(SHOP, [keys[250]], vectors=True).values()
     assert np.allclose(held.taste, unit(1)[0], atol=1e-6)
-    assert store.neighbours(SHOP, history(250), 5) == [(keys[250], 1.0, keys[250])]
+    assert store.neighbours(SHOP, history(250), 5) == [(keys[250], 1.0, b"ABC")]
     assert store.put_users(SHOP, [held]) == []
     store.close()
 

@@ -110,6 +110,33 @@ def test_how_many_have_it(shop):
     assert rows["mint"]["users_share"] == pytest.approx(2 / 3)
 
 
+def test_what_like_minded_shoppers_took(shop):
+    """Dan, who is like ann by her tea, took mint twice of late; eve, by her cola, once, a day ago."""
+    now = shop.world.wall()
+    bought = [
+        ("dan", "tea", 5),
+        ("dan", "mint", 0.5),
+        ("dan", "mint", 0),
+        ("eve", "cola", 1),
+        ("eve", "mint", 1),
+    ]
+    shop.record(
+        "default",
+        [
+            Event(kind="purchase", user_id=user, item_id=name, timestamp=now / 1000 - days * DAY)
+            for user, name, days in bought
+        ],
+        now,
+    )
+    mint = told(shop)["mint"]
+    assert mint["crowd_events"] == 3
+    assert mint["crowd_people"] == 2
+    assert 0 < mint["crowd_lately"] < mint["crowd_alike"]
+    assert mint["crowd_lately_share"] == 1
+    # Of her own four others only the two neighbours' tea and cola are told of.
+    assert told(shop)["soap"]["crowd_people"] == 0
+
+
 def test_a_card_that_changed_is_read_anew(shop):
     assert told(shop)["mint"]["dear"] == pytest.approx(math.log(8 / 3), rel=1e-5)
     shop.put_items("default", [item("mint", ["Bath"], "Leaf", 3.0)])

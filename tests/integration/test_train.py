@@ -14,9 +14,10 @@ from windowshop.cli import app
 from windowshop.evaluate.metrics import Gain
 from windowshop.learned import MODEL
 from windowshop.local import open_shop
+from windowshop.ranker import Ranker
 from windowshop.records import Request
 from windowshop.train.examples import Examples
-from windowshop.train.fits import FEWEST, fit
+from windowshop.train.fits import FEWEST, fit, ndcg
 from windowshop.train.home import may_serve
 
 DAY = 86_400
@@ -212,14 +213,15 @@ def test_a_replay_that_also_learns_has_one_row_more(files, protocol):
 # --- fitting -------------------------------------------------------------------------------------
 
 
-def examples(count, seed=1):
-    """Queries whose hits the first column tells."""
+def examples(count, seed=1, *, straight=True):
+    """Queries whose hits the first column tells; unless `straight`, those near 0 are the hits."""
     chance = np.random.default_rng(seed)
     found = Examples(("told", "noise"), queries=count)
     for _ in range(count):
         rows = chance.normal(size=(30, 2)).astype(np.float32)
         hits = np.zeros(30, bool)
-        hits[int((rows[:, 0] + chance.normal(size=30) / 4).argmax())] = True
+        told = rows[:, 0] if straight else -np.abs(rows[:, 0])
+        hits[int((told + chance.normal(size=30) / 4).argmax())] = True
         found.rows.append(rows)
         found.hits.append(hits)
         found.ideals.append(1)
@@ -230,7 +232,17 @@ def test_a_fit_finds_what_tells_and_is_the_same_for_the_same_seed():
     some = examples(300)
     one, other = fit(some, 1), fit(some, 1)
     assert one == other
-    assert one.ndcg[one.method] == max(one.ndcg.values()) > 0.6
+    assert one.ndcg[one.method] == max(one.ndcg["trees"], one.ndcg["sum"]) > 0.6
+
+
+def test_trees_of_both_kinds_are_served_as_one_where_a_sum_cannot_tell():
+    one = fit(examples(600, straight=False), 1)
+    assert one.method == "trees"
+    assert 2 <= one.trees <= 150
+    assert one.ndcg["sum"] < 0.3 < one.ndcg["trees"]
+    rows, hits, sizes = examples(200, seed=2, straight=False).joined()
+    scores = Ranker(one.model, one.features).score(np.arange(len(rows)), one.features, rows)
+    assert ndcg(scores, hits, sizes, [1] * 200) > 0.3
 
 
 def test_too_few_examples_teach_nothing():

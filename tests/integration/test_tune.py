@@ -51,7 +51,7 @@ def run(*args, code=0):
 
 
 def tuned(home, *args):
-    words = ("tune", "--home", home, "--queries", 50, "--trials", 30, *args, "--json")
+    words = ("tune", "--home", home, "--queries", 100, "--trials", 40, *args, "--json")
     return json.loads(run(*words).stdout)
 
 
@@ -95,7 +95,7 @@ def test_a_poor_blend_is_replaced_and_nothing_else_is(home, settings):
     found = tuned(home)
     assert found["written"], found
     assert found["why"] is None
-    assert (found["store"], found["protocol"], found["trials"]) == ("default", "time", 30)
+    assert (found["store"], found["protocol"], found["trials"]) == ("default", "time", 40)
     one = found["judged"]["all"]
     assert one["tuned"] > one["serves"]
     assert found["judged"]["together"]["ratio"] > 1

@@ -48,6 +48,20 @@ def test_a_neighbour_who_shares_nothing_lately_counts_as_from_afar():
     assert some.via[:2].tolist() == [0, 0]
 
 
+def test_what_was_bought_together_has_no_order():
+    """By hand, in baskets: what is in the next one or in the same stands one step from the shared
+    item, what is in the one after that two; before it steps count twice.
+    """
+    basket = np.concatenate(
+        (tail(1, 2, 3, ago=4), tail(4, 7, ago=3), tail(5, 6, ago=2), tail(8, ago=1))
+    )
+    basket["time"][:] = NOW - np.array([4, 4, 4, 3, 3, 2, 2, 1])
+    some = take([7], (1.0, basket))
+    before, after, twice = 2**-0.5, 1.0, 2**-0.5
+    expected = [before, before, before, before, 0, after, after, twice]
+    np.testing.assert_allclose(some.near, expected)
+
+
 def test_neighbours_do_not_run_into_each_other():
     some = take([7], (1.0, tail(1, 7)), (1.0, tail(2)))
     np.testing.assert_allclose(some.weights, [2**-0.5, crowd.FROM_AFAR, crowd.FROM_AFAR])
@@ -56,6 +70,13 @@ def test_neighbours_do_not_run_into_each_other():
 def test_likeness_and_age_weigh():
     some = take([7], (1.0, tail(7, 1)), (0.5, tail(7, 2)), (1.0, tail(7, 3, ago=10)))
     assert found(some) == pytest.approx({7: 2 * crowd.FROM_AFAR, 1: 1.0, 2: 0.5, 3: 0.5})
+
+
+def test_what_is_older_says_less_but_ever_more_slowly():
+    """By hand, with 10 days: half as much after 10, 1 / (1 + 10 (sqrt 2 - 1))^2 after 100."""
+    some = take([7], *[(1.0, tail(1, ago=days)) for days in (0, 10, 100)])
+    np.testing.assert_allclose(some.lately, [1, 1 / 2, (1 + 10 * (2**0.5 - 1)) ** -2])
+    assert some.whose.tolist() == [0, 1, 2]
 
 
 def test_very_old_events_still_have_an_order():

@@ -58,8 +58,9 @@ def test_counts_against_plain_arithmetic(rows, half_life):
     expected = plain(rows, half_life)
     scores = popularity.scores(keys(1, 2, 3, 4, 5, 6, 7), half_life, NOW)
     assert scores == pytest.approx([expected[key] for key in range(1, 8)], rel=1e-9, abs=1e-100)
-    table = popularity.table(keys(1, 2, 3, 4, 5, 6, 7), NOW)
-    assert table[HALF_LIVES.index(half_life)] == pytest.approx(scores)
+    taken, users = popularity.counts(keys(1, 2, 3, 4, 5, 6, 7), NOW)
+    assert taken[HALF_LIVES.index(half_life)] == pytest.approx(scores)
+    assert users.tolist() == popularity.users(keys(1, 2, 3, 4, 5, 6, 7)).tolist()
 
 
 @given(many, many, st.randoms(), st.sampled_from(HALF_LIVES))
@@ -121,7 +122,7 @@ def test_decades_do_not_overflow():
         popularity = Popularity()
         for place, time in enumerate(order.tolist()):
             popularity.add(keys(1 + place % 3), np.array([time]), np.array([1.0]))
-        assert np.isfinite(popularity.table(keys(1, 2, 3), NOW)).all()
+        assert np.isfinite(popularity.counts(keys(1, 2, 3), NOW)[0]).all()
         assert popularity.scores(keys(1), 0.25, NOW) == pytest.approx([1.0])
         best = popularity.top(3, 60.0, NOW)[0].tolist()
         assert best == popularity.top(3, 60.0, NOW + 20 * 365 * DAY)[0].tolist()
@@ -186,7 +187,7 @@ def test_saved_and_loaded_is_the_same(batches, more):
     for popularity in (before, after):
         popularity.add(ks, times, weights, users=users)
     every = keys(1, 2, 3, 4, 5, 6)
-    assert after.table(every, NOW).tolist() == before.table(every, NOW).tolist()
+    assert after.counts(every, NOW)[0].tolist() == before.counts(every, NOW)[0].tolist()
     assert after.users(every).tolist() == before.users(every).tolist()
     assert after.top(9, 7.0, NOW)[0].tolist() == before.top(9, 7.0, NOW)[0].tolist()
     assert after.population == before.population

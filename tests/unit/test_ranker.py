@@ -16,7 +16,7 @@ from windowshop.ordering import LEAST, MODELLED, learned_order
 from windowshop.rank import Pool, Source, blend
 from windowshop.ranker import Ranker, Rankers
 from windowshop.train.sums import fit_sum
-from windowshop.train.trees import below, sum_to_onnx, to_onnx
+from windowshop.train.trees import below, sum_to_onnx, to_onnx, weighed
 
 NAMES = ("a", "b", "c")
 
@@ -61,6 +61,20 @@ def test_trees_score_as_lightgbm_does_also_on_their_thresholds(objective, seed):
     asked = np.concatenate((rows, np.array(on, np.float32)))
     found = ranker.score(np.arange(len(asked), dtype=np.uint64), "vwxyz", asked)
     np.testing.assert_allclose(found, booster.predict(asked, raw_score=True), atol=1e-5)
+
+
+@needs_lightgbm
+def test_the_trees_of_several_models_add_up_to_their_weighted_sum():
+    one, rows = grown(1, "binary")
+    other, _ = grown(2, "lambdarank")
+    forest = [
+        weighed(tree, share)
+        for model, share in ((one, 0.5), (other, 3.0))
+        for tree in model.dump_model()["tree_info"]
+    ]
+    found = Ranker(to_onnx(forest, 5), "vwxyz").score(np.arange(len(rows)), "vwxyz", rows)
+    wanted = 0.5 * one.predict(rows, raw_score=True) + 3 * other.predict(rows, raw_score=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
 @given(st.floats(-1e30, 1e30).filter(lambda threshold: not -2e-35 < threshold < 0))

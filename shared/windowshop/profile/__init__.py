@@ -21,6 +21,7 @@ from windowshop.profile.fold import (
     TAIL_EVENTS,
     Limits,
     Profile,
+    check_tail,
     fold,
     fold_events,
     last_kind,
@@ -29,7 +30,6 @@ from windowshop.profile.fold import (
     recently_viewed,
     seen,
     unpack,
-    unpack_tail,
 )
 from windowshop.profile.habit import Habit, History, habit, history
 from windowshop.profile.taste import (
@@ -62,6 +62,7 @@ __all__ = [
     "Weights",
     "as_events",
     "as_sent",
+    "check_tail",
     "event_row",
     "fold",
     "fold_events",
@@ -80,5 +81,4 @@ __all__ = [
     "taste_searches",
     "tastes",
     "unpack",
-    "unpack_tail",
 ]

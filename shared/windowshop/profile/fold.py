@@ -6,7 +6,6 @@ two users is the same operation. Everything else (tastes, habit, history) is com
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -197,15 +196,11 @@ def _pack_tail(events: Events) -> str:
     return base64.b64encode(tail.tobytes()).decode("ascii")
 
 
-def unpack_tail(tail: str) -> bytes:
+def check_tail(tail: bytes) -> bytes:
     """The newest events of a neighbour as the bytes of TAIL records, oldest first; none from what
     is no tail.
     """
-    try:
-        records = binascii.a2b_base64(tail)
-    except ValueError:
-        return b""
-    return b"" if len(records) % TAIL.itemsize else records
+    return b"" if len(tail) % TAIL.itemsize else tail
 
 
 # --- reading -----------------------------------------------------------------------------------

@@ -85,11 +85,13 @@ class StoredUser:
 
 
 class Neighbour(NamedTuple):
-    """A like-minded user: the dot product of the histories, and the packed tail."""
+    """A like-minded user: the dot product of the histories, and the bytes that their payload says
+    under `tail`, in base64.
+    """
 
     key: str
     score: float
-    tail: str
+    tail: bytes
 
 
 class Store(Protocol):

@@ -1,5 +1,6 @@
 """What both stores agree on: names, derived payload fields, indexes, how a search is planned."""
 
+import binascii
 import hashlib
 import json
 import re
@@ -120,6 +121,14 @@ def mark(field: str, value: bool) -> str:
 
 def user_payload(tenant: str, user: StoredUser) -> Payload:
     return {**user.payload, "store": tenant, "version": user.version + 1}
+
+
+def tail_of(payload: Payload | None) -> bytes:
+    """The bytes under `tail`; none from what is no base64."""
+    try:
+        return binascii.a2b_base64((payload or {}).get("tail", ""))
+    except ValueError:  # also binascii's
+        return b""
 
 
 def stored_user(key: str, payload: Payload) -> StoredUser:

@@ -105,7 +105,7 @@ def train_tower_home(
     """
     order = Order(original, store, seed, now_ms, until_ms)
     with closing(_Course(order, scratch, bar)) as course:
-        lesson = course.learn("either", epochs, loss=loss, say=say)
+        lesson = course.learn("either", epochs, loss=loss)
         answer: Json = {**course.about, "kind": KIND, "version": order.version, "promoted": False}
         answer["learning"] = lesson.told
         if lesson.placed is None:

@@ -1,8 +1,11 @@
 """A learned space for a shop whose past is being replayed: from what may be known, and no more."""
 
-import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,10 @@ from numpy.typing import NDArray
 from windowshop.evaluate.homes import Bar
 from windowshop.evaluate.past import Past
 from windowshop.evaluate.protocol import Trial
+from windowshop.evaluate.trace import Trace
 from windowshop.features import NEVER, SIGNALS
 from windowshop.learned import ITEMS, MODEL
-from windowshop.rank import Space
+from windowshop.rank import Floats, Keys, Space
 from windowshop.records import item_key
 from windowshop.tower import Tower
 from windowshop.towers import placer
@@ -38,11 +42,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What was learned, and the seconds that it took."""
+    """What was learned, and serves."""
 
     fit: TowerFit
     towers: Held
-    seconds: float
 
     @property
     def epochs(self) -> int:
@@ -64,26 +67,57 @@ def start_of(trial: Trial) -> Known:
 def fit_to(
     past: Past, known: Known, seed: int, bar: Bar, epochs: int | None = None, **more: Any
 ) -> TowerFit:
-    """Learn a tower from the `known` events. Raises InvalidInput where that is too little."""
-    names = past.trace.items
-    keys = np.array([item_key(past.tenant, name) for name in names], np.uint64)
-    more = {"minutes": MINUTES, **more}
-    vectors = past.text_vectors()
-    return fit_tower(past.trace, known, keys, vectors, seed=seed, bar=bar, epochs=epochs, **more)
+    """Learn a tower from the `known` events; `more` as for `fit_tower`. Raises InvalidInput where
+    that is too little.
+    """
+    return fit_tower(*_told(past, known), seed=seed, bar=bar, epochs=epochs, **_with_limit(more))
 
 
-def place(
-    past: Past, known: Known, seed: int, bar: Bar, epochs: int | None = None, **more: Any
-) -> Placed:
-    """Learn a tower and have it serve in the shop that is replayed; else as `fit_to`."""
-    begin = time.perf_counter()
-    fit = fit_to(past, known, seed, bar, epochs, **more)
+def fit_beside(
+    past: Past, known: Known, seed: int, epochs: int, **more: Any
+) -> Callable[[], TowerFit]:
+    """As `fit_to`, in a process of its own, on one core. What comes back waits for it."""
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    made: Future[TowerFit] = pool.submit(
+        _fit_alone, *_told(past, known), seed=seed, epochs=epochs, **_with_limit(more)
+    )
+    pool.shutdown(wait=False)
+    return made.result
+
+
+def _fit_alone(*told: Any, **options: Any) -> TowerFit:
+    import torch
+
+    torch.set_num_threads(1)
+    return fit_tower(*told, bar=_Silent(), **options)
+
+
+class _Silent:
+    """A bar that nobody sees."""
+
+    def __call__(self, label: str, total: int | None = None) -> nullcontext[Callable[[int], None]]:
+        return nullcontext(lambda _: None)
+
+
+def _with_limit(more: dict[str, Any]) -> dict[str, Any]:
+    return {"minutes": MINUTES, **more}
+
+
+def _told(past: Past, known: Known) -> tuple[Trace, Known, Keys, Floats]:
+    """What a tower is learned from."""
+    trace = replace(past.trace, searches={})
+    keys = np.array([item_key(past.tenant, name) for name in trace.items], np.uint64)
+    return trace, known, keys, past.text_vectors()
+
+
+def place(past: Past, known: Known, fit: TowerFit) -> Placed:
+    """Have a tower that was learned from the `known` events serve in the shop that is replayed."""
     files = {MODEL: fit.onnx, ITEMS: fit.items}
     tower = Tower(files.__getitem__, f"replayed-{int(known.sum())}")
     world = past.shop.world
     world.store.learn(past.tenant, tower.version, placer(tower))
     world.towers = held = Held(tower)
-    return Placed(fit, held, time.perf_counter() - begin)
+    return Placed(fit, held)
 
 
 def without_space(some: Examples) -> Examples:

@@ -40,6 +40,17 @@ def to_onnx(trees: Sequence[Mapping[str, Any]], width: int) -> bytes:
     return _model(ensemble, width)
 
 
+def weighed(tree: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """A tree, or a node of one, whose leaves count so many times as much."""
+    changed = dict(tree)
+    for name in ("tree_structure", "left_child", "right_child"):
+        if name in tree:
+            changed[name] = weighed(tree[name], share)
+    if "leaf_value" in tree:
+        changed["leaf_value"] = share * float(tree["leaf_value"])
+    return changed
+
+
 def _prefixed(prefix: str, lists: Mapping[str, list[Any]]) -> dict[str, Any]:
     return {f"{prefix}_{name}": values for name, values in lists.items()}
 

@@ -12,7 +12,7 @@ from windowshop.store import Neighbour, Sparse, StoredUser
 from windowshop.store.edge.layout import UserLayout
 from windowshop.store.edge.shard import PointId, Shard, translated
 from windowshop.store.edge.vectors import sparse, sparse_held
-from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user, user_payload
+from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user, tail_of, user_payload
 
 WRITE_CHUNK = 32
 READ_CHUNK = 128
@@ -27,7 +27,7 @@ class Users:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self.shard = Shard(folder, UserLayout(dim), str)
-        self._tails: dict[int, tuple[str, str]] = {}
+        self._tails: dict[int, tuple[str, bytes]] = {}
 
     @translated()
     def read(self, keys: Sequence[str], vectors: bool) -> dict[str, StoredUser]:
@@ -79,15 +79,14 @@ class Users:
         request = q.QueryRequest(limit=limit + len(exclude), query=near, with_payload=False)
         points = self.shard.read(lambda shard: shard.query(request))
         found = [(_number(point.id), point.score) for point in points]
-        left_out = set(exclude)
         near_by = [
             Neighbour(entry[0], score, entry[1])
             for entry, (_, score) in zip(self._tails_of(found), found, strict=True)
-            if entry is not None and entry[0] not in left_out
+            if entry is not None and entry[0] not in exclude
         ]
         return near_by[:limit]
 
-    def _tails_of(self, found: Sequence[tuple[int, float]]) -> Sequence[tuple[str, str] | None]:
+    def _tails_of(self, found: Sequence[tuple[int, float]]) -> Sequence[tuple[str, bytes] | None]:
         """Key and tail of each point; None for one that is gone meanwhile."""
         held = self._tails
         entries = [held.get(number) for number, _ in found]
@@ -100,8 +99,7 @@ class Users:
                 for number in list(held)[: MAX_TAILS // 4 + len(records)]:
                     del held[number]
             for record in records:
-                tail = (record.payload or {}).get("tail", "")
-                held[_number(record.id)] = (str(record.id), tail)
+                held[_number(record.id)] = (str(record.id), tail_of(record.payload))
             return [held.get(number) for number, _ in found]
 
     def count(self) -> int:

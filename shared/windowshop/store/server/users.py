@@ -6,7 +6,7 @@ import numpy as np
 from qdrant_client import models as m
 
 from windowshop.store import Neighbour, Sparse, StoredUser
-from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user
+from windowshop.store.schema import HISTORY, TASTE, chunks, stored_user, tail_of
 from windowshop.store.server.collection import Collection, new_write
 from windowshop.store.server.filters import among, equals, of_store
 from windowshop.store.server.operations import (
@@ -69,7 +69,7 @@ class Users:
             query=sparse(query), using=HISTORY, limit=limit, filter=where, with_payload=["tail"]
         )
         [points] = self._points.query([asked])
-        return [Neighbour(str(p.id), p.score, (p.payload or {}).get("tail", "")) for p in points]
+        return [Neighbour(str(p.id), p.score, tail_of(p.payload)) for p in points]
 
     def count(self, tenant: str) -> int:
         return self._points.count(of_store(tenant))

@@ -54,6 +54,7 @@ def fit_tower(
     *,
     seed: int,
     bar: Bar,
+    then: NDArray[np.bool_] | None = None,
     loss: Loss = "softmax",
     epochs: int | None = None,
     log_dir: Path | None = None,
@@ -64,26 +65,24 @@ def fit_tower(
     """A tower that learned from the `known` events [events], and from nothing else.
 
     `keys` and `vectors` [items, dim]: of the trace's items; those whose vector is zero take no
-    part. Without `epochs` the newest part of what is known decides how many there are; then it
-    learns from all of it. `minutes` of the processors' time are a limit; where it is reached no
-    seed repeats a run. Raises Misconfigured without torch, InvalidInput where there is too little
-    to learn from.
+    part. Without `epochs` there are as many as what each user took next, among the events of
+    `then`, is found best after. `minutes` of the processor's time are a limit; where it is reached
+    no seed repeats a run. Raises Misconfigured without torch, InvalidInput where there is too
+    little to learn from.
     """
     check()
-    import torch
-
     from windowshop.train.tower.fitting import fit
 
     usable: NDArray[np.bool_] = np.any(vectors, axis=1)
     rows = np.cumsum(usable) - 1
-    whole = sequences(trace, known, usable)
-    if np.count_nonzero(whole.followed) < FEWEST:
+    whole = sequences(trace, known, usable, then)
+    if np.count_nonzero(whole.part(whole.early).followed) < FEWEST:
         raise InvalidInput(
             f"a tower learns from what followed what: it needs at least {FEWEST} events after which"
             " the same user took something, on items with a text vector; record more first"
         )
     of = replace(whole, item=rows[whole.item].astype(np.int32))
-    with torch.random.fork_rng(), _logs(log_dir, say) as watch:
+    with _logs(log_dir, say) as watch:
         own = replace(config or Config(), loss=loss)
         made = fit(own, of, vectors[usable], keys[usable], seed, epochs, minutes, bar, watch)
     return TowerFit(*made)
@@ -104,9 +103,9 @@ def _logs(folder: Path | None, say: Callable[[str], None]) -> Iterator[Callable[
     writer = SummaryWriter(str(folder))
     try:
 
-        def watch(part: str, number: int, figures: dict[str, float]) -> None:
+        def watch(number: int, figures: dict[str, float]) -> None:
             for name, value in figures.items():
-                writer.add_scalar(f"{part}/{name}", value, number)
+                writer.add_scalar(name, value, number)
 
         yield watch
     finally:

@@ -17,8 +17,6 @@ from windowshop.profile.events import STRONG, WEAK, of_kinds
 from windowshop.rank import Floats
 from windowshop.tower import NEWEST, tower_kinds
 
-HELD = 0.1
-"""The newest part of the positive events, which early stopping looks at."""
 MOST_QUERIES = 3_000
 _DAY_MS = 86_400_000.0
 
@@ -48,7 +46,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Events [n], user after user, each user's in order. `moment` never falls."""
+    """Events [n], user after user, each user's in order. `moment` never falls; `early`: whether an
+    event may be learned from, or only looked at for what came next.
+    """
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
@@ -56,6 +56,7 @@ class Sequences:
     day: NDArray[np.float64]
     moment: Numbers
     positive: NDArray[np.bool_]
+    early: NDArray[np.bool_]
     timed: bool
 
     def __len__(self) -> int:
@@ -69,6 +70,7 @@ class Sequences:
             self.day[mask],
             self.moment[mask],
             self.positive[mask],
+            self.early[mask],
             self.timed,
         )
 
@@ -99,15 +101,23 @@ class Sequences:
         return found
 
 
-def sequences(trace: Trace, known: NDArray[np.bool_], usable: NDArray[np.bool_]) -> Sequences:
-    """The known events on `usable` items [items]; of nothing else is anything read."""
-    places = np.flatnonzero(known & (trace.item >= 0) & (STRONG | WEAK)[trace.kind])
+def sequences(
+    trace: Trace,
+    known: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
+    then: NDArray[np.bool_] | None = None,
+) -> Sequences:
+    """The known events and those that came `then`, on `usable` items [items]; of nothing else is
+    anything read.
+    """
+    told = known if then is None else known | then
+    places = np.flatnonzero(told & (trace.item >= 0) & (STRONG | WEAK)[trace.kind])
     places = places[usable[trace.item[places]]]
     places = places[np.argsort(trace.user[places], kind="stable")]
     user, time, kind = trace.user[places], trace.time[places], trace.kind[places]
     timed = len(time) > 0 and bool(time.min() != time.max())
-    positive = trace.positive[places]
-    if not positive.any():  # what counts may have begun after what is known
+    positive, early = trace.positive[places], known[places]
+    if not positive[early].any():  # what counts may have begun after what is known
         positive = of_kinds("view", "click")[kind]
     fresh = np.ones(len(places), np.bool_)
     if timed:
@@ -119,6 +129,7 @@ def sequences(trace: Trace, known: NDArray[np.bool_], usable: NDArray[np.bool_])
         (time - time.min(initial=0)) / _DAY_MS,
         np.cumsum(fresh),
         positive,
+        early,
         timed,
     )
 
@@ -193,32 +204,22 @@ def batch(of: Sequences, cut: Places, chance: np.random.Generator | None = None)
 # --- what early stopping looks at -------------------------------------------------------------
 
 
-def held_out(of: Sequences, seed: int) -> tuple[NDArray[np.bool_], Sequence[Query]]:
-    """Which events [n] come before the newest part, and the first that each user took in it, by
-    users of whom something is known. By time; without times each user's last positive event.
+def what_came_next(of: Sequences, seed: int) -> Sequence[Query]:
+    """The first that each user took after what is learned from, by users of whom something is
+    known.
     """
-    goals = np.flatnonzero(of.positive)
-    if of.timed:
-        split = np.sort(of.day[goals])[int((1 - HELD) * len(goals))]
-        early = of.day < split
-        late = goals[~early[goals]]
-        _, firsts = np.unique(of.user[late], return_index=True)
-        targets = late[firsts]
-    else:
-        targets = goals[np.append(np.diff(of.user[goals]) != 0, [True])]
-        early = np.ones(len(of), np.bool_)
-        for place in targets:
-            early[place : of.starts[np.searchsorted(of.starts, place, side="right")]] = False
+    late = np.flatnonzero(of.positive & ~of.early)
+    _, firsts = np.unique(of.user[late], return_index=True)
     chance = np.random.default_rng(seed)
     found = []
-    for place in np.sort(chance.permutation(targets)[:MOST_QUERIES]):
+    for place in np.sort(chance.permutation(late[firsts])[:MOST_QUERIES]):
         start = int(of.starts[np.searchsorted(of.starts, place, side="right") - 1])
         begin, end = np.searchsorted(of.moment, of.moment[place] + np.array([0, 1]))
         if begin > start:
             group = np.arange(begin, end)
             truth = np.unique(of.item[group[of.positive[group]]]).astype(np.intp)
             found.append(Query(int(begin), truth, np.unique(of.item[start:begin]).astype(np.intp)))
-    return early, found
+    return found
 
 
 def query_windows(of: Sequences, queries: Sequence[Query]) -> Places:

@@ -24,8 +24,8 @@ from windowshop.train.tower.data import (
     Sequences,
     batch,
     batches,
-    held_out,
     query_windows,
+    what_came_next,
     windows,
 )
 from windowshop.train.tower.graph import to_npz, to_onnx
@@ -40,13 +40,11 @@ from windowshop.train.tower.model import (
 
 Figures = dict[str, float]
 Json = dict[str, Any]
-Watch = Callable[[str, int, Figures], None]
-"""Told an epoch's part, its number, from 1, and its figures."""
+Watch = Callable[[int, Figures], None]
+"""Told an epoch's number, from 1, and its figures."""
 
 DEFAULT_EPOCHS = 10
-"""Where too little happened for a part of it to be held back."""
-SEARCHED = 0.6
-"""The share of the time that may be spent on finding the number of epochs."""
+"""Where nothing tells how many there should be."""
 
 AT_ONCE = 512
 """Users that are measured at once, and hundreds of items."""
@@ -74,14 +72,21 @@ class Trainer:
         """Items [m] that have an id of their own to learn."""
         self._number = np.full(len(text), -1, np.int64)
         self._number[self.trained] = np.arange(len(self.trained))
-        torch.manual_seed(seed)
-        first = new_weights(config, text.shape[1], len(self.trained))
+        self._chance = torch.Generator(self.device).manual_seed(seed)
+        first = new_weights(
+            config, text.shape[1], len(self.trained), torch.Generator().manual_seed(seed)
+        )
         self.weights: Weights = {
             name: tensor.to(self.device).requires_grad_() for name, tensor in first.items()
         }
         self._optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=config.rate, weight_decay=config.decay
+            self.weights.values(), lr=config.rate, weight_decay=config.decay, fused=True
         )
+
+    @property
+    def events(self) -> int:
+        """At most so many in an epoch."""
+        return min(int(self._of.followed.sum()), self.config.events_an_epoch)
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> float:
         """One pass over at most `events_an_epoch` events; returns the mean loss."""
@@ -103,20 +108,20 @@ class Trainer:
         drawn = self.trained[chance.integers(len(self.trained), size=self.config.negatives)]
         every = np.concatenate((one.items.ravel(), targets, drawn))
         names, places = np.unique(every, return_inverse=True)
-        vectors = self._items(names, self.config.id_dropout)
+        vectors = self._items(names, self._chance)
         at = self._to(places)
         own, taken, others = at.split((one.items.size, len(targets), len(drawn)))
-        users = self._users(one, vectors[own], training=True)[self._to(one.there)]
+        users = self._users(one, vectors[own], self._chance)[self._to(one.there)]
         rows, columns = _same(targets, drawn)
         same = self._to(rows), self._to(columns)
         found = (users, vectors[taken], vectors[others], same)
         return loss_of(self.weights, self.config, *found, half=self._half)
 
-    def _items(self, names: Places, id_dropout: float = 0.0) -> Tensor:
-        text = self._to(self._text[names])
-        return item_vectors(self.weights, self._to(self._number[names]), text, id_dropout)
+    def _items(self, names: Places, chance: torch.Generator | None = None) -> Tensor:
+        text, numbers = self._to(self._text[names]), self._to(self._number[names])
+        return item_vectors(self.weights, self.config, numbers, text, chance)
 
-    def _users(self, one: Batch, items: Tensor, *, training: bool = False) -> Tensor:
+    def _users(self, one: Batch, items: Tensor, chance: torch.Generator | None = None) -> Tensor:
         return user_vectors(
             self.weights,
             self.config,
@@ -124,7 +129,7 @@ class Trainer:
             self._to(one.kinds),
             self._to(one.days),
             self._to(one.there),
-            training=training,
+            chance,
         )
 
     def _to(self, array: NDArray[np.generic] | Tensor) -> Tensor:
@@ -206,25 +211,37 @@ def fit(
     """The user tower, the items' part and the card (see `TowerFit`); `text` [items, dim] and `keys`
     are of all items that take part.
     """
-    started, course = time.process_time(), Course()
-    if epochs is None:
-        course = _search(config, of, text, seed, SEARCHED * minutes * 60, bar, watch)
-    wanted = epochs or course.best or DEFAULT_EPOCHS
-    trainer, losses = Trainer(config, of, text, seed), list[float]()
-    events = min(int(of.followed.sum()), config.events_an_epoch)
-    with bar("Learning", wanted * events) as advance:
-        while len(losses) < wanted and (not losses or _minutes(started) < minutes):
-            losses.append(trainer.epoch(len(losses) + 1, advance))
-            watch("all", len(losses), {"loss": losses[-1]})
+    started = time.thread_time()
+    queries = () if epochs else what_came_next(of, seed)
+    trainer = Trainer(config, of.part(of.early), text, seed)
+    wanted = config.most_epochs if queries else epochs or DEFAULT_EPOCHS
+    course, weights, best = Course(), trainer.arrays(), -1.0
+    with bar("Learning", None if queries else wanted * trainer.events) as advance:
+        for number in range(1, wanted + 1):
+            figures = {"loss": trainer.epoch(number, advance)}
+            value = 0.0
+            if queries:
+                figures |= trainer.measure(of, queries)
+                value = figures["all"] + figures["new"]
+            course.epochs.append(figures)
+            watch(number, figures)
+            if value > best or not queries:
+                course.best, best, weights = number, value, trainer.arrays()
+            elif number - course.best >= config.patience:
+                course.ended = "patience"
+                break
+            if _minutes(started) > minutes:
+                course.ended = "time"
+                break
     card = {
         "method": config.loss,
         "config": asdict(config),
         "seed": seed,
-        "epochs": len(losses),
-        "chosen_by": {"ended": course.ended, "best": course.best, "epochs": course.epochs},
-        "losses": losses,
-        "events": len(of),
-        "users": len(of.starts) - 1,
+        "epochs": course.best,
+        "chosen_by": asdict(course),
+        "losses": [one["loss"] for one in course.epochs],
+        "events": int(of.early.sum()),
+        "users": len(np.unique(of.user[of.early])),
         "items": len(text),
         "items_with_id": len(trainer.trained),
         "dim": text.shape[1],
@@ -232,38 +249,8 @@ def fit(
         "device": str(trainer.device),
         "torch": torch.__version__,
     }
-    weights = trainer.arrays()
     return to_onnx(weights), to_npz(weights, keys[trainer.trained]), card
 
 
 def _minutes(started: float) -> float:
-    return (time.process_time() - started) / 60
-
-
-def _search(
-    config: Config, of: Sequences, text: Floats, seed: int, seconds: float, bar: Bar, watch: Watch
-) -> Course:
-    """Epochs on all but the newest part, which then counts what was taken next, until `patience` of
-    them have not been the best, or the time is over.
-    """
-    course, started, best = Course(), time.process_time(), -1.0
-    early, queries = held_out(of, seed)
-    before = of.part(early)
-    if not queries or not before.followed.any():
-        return course
-    trainer = Trainer(config, before, text, seed)
-    with bar("Choosing the number of epochs") as advance:
-        for number in range(1, config.most_epochs + 1):
-            figures = {"loss": trainer.epoch(number, advance), **trainer.measure(of, queries)}
-            course.epochs.append(figures)
-            watch("before", number, figures)
-            value = figures["all"] + figures["new"]
-            if value > best:
-                course.best, best = number, value
-            elif number - course.best >= config.patience:
-                course.ended = "patience"
-                break
-            if time.process_time() - started > seconds:
-                course.ended = "time"
-                break
-    return course
+    return (time.thread_time() - started) / 60

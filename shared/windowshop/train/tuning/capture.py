@@ -64,7 +64,7 @@ def grid_of(present: Blend, default: Blend, *, timed: bool) -> Grid:
         days("habit_half_life", 30.0, 60.0, 90.0, 180.0),
         days("popular_half_life", *COUNTED),
         sizes("popular_items", 50, 100, 300),
-        days("like_minded_half_life", 2.5, 5.0, 10.0, 20.0, 60.0),
+        days("like_minded_half_life", 1.0, 2.0, 4.0, 8.0, 24.0),
         sizes("neighbours", 100, 200, 400),
     )
 
