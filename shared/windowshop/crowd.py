@@ -145,7 +145,10 @@ def proposals(some: Taken) -> tuple[Keys, Floats]:
     if not len(some.items):
         return EMPTY_KEYS, EMPTY_SCORES
     sums = np.bincount(some.place, some.weights)
-    best = np.argsort(-sums, kind="stable")[:MOST]
+    rows = np.arange(len(sums))
+    if len(sums) > MOST:
+        rows = np.flatnonzero(sums >= np.partition(sums, -MOST)[-MOST])
+    best = rows[np.argsort(-sums[rows], kind="stable")][:MOST]
     return some.distinct[best], (sums[best] / max(sums[best[0]], 1e-300)).astype(np.float32)
 
 
@@ -155,5 +158,7 @@ def strongest_via(some: Taken, key: int) -> int:
     rows = rows[(some.via[rows] != 0) & (some.via[rows] != np.uint64(key))]
     if not len(rows):
         return 0
-    keys, place = np.unique(some.via[rows], return_inverse=True)
-    return int(keys[np.bincount(place, some.weights[rows]).argmax()])
+    sums: dict[int, float] = {}
+    for via, weight in zip(some.via[rows].tolist(), some.weights[rows].tolist(), strict=True):
+        sums[via] = sums.get(via, 0.0) + weight
+    return max(sorted(sums), key=sums.__getitem__)

@@ -10,6 +10,7 @@ from windowshop import profile as profiles
 from windowshop import rank
 from windowshop.ask import Ask
 from windowshop.filters import AnyOf, Filter, matches, parse
+from windowshop.numbering import among
 from windowshop.ordering import with_untaken
 from windowshop.rank import Candidate, Pool
 from windowshop.records import item_key
@@ -107,7 +108,7 @@ class Desk:
         if self._seen_mode != "demote" or not len(self._seen):
             return pool.scores
         factor = np.float32(self._ask.world.blend["demote_seen"])
-        return np.where(np.isin(pool.keys, self._seen), pool.scores * factor, pool.scores)
+        return np.where(among(pool.keys, self._seen), pool.scores * factor, pool.scores)
 
     def _portions(self, pool: Pool, scores: rank.Floats) -> Iterator[NDArray[np.intp]]:
         """The rows of a pool that may be shown as far as the user has seen them, best first: a head
@@ -118,7 +119,7 @@ class Desk:
         head = 3 * self._ask.request.limit + HEAD
         order = np.argsort(-scores, kind="stable")
         if self._seen_mode == "drop" and len(self._seen):
-            order = order[~np.isin(pool.keys[order], self._seen)]
+            order = order[~among(pool.keys[order], self._seen)]
         if len(order) <= head or self._rules.factors:
             yield order
             return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from windowshop import space
 from windowshop.ask import Ask
 from windowshop.kinds import PRICE, row_of
-from windowshop.numbering import distinct
+from windowshop.numbering import among, distinct
 from windowshop.popularity import HALF_LIVES
 from windowshop.profile import Events
 from windowshop.rank import Floats, Keys, Source
@@ -120,7 +120,7 @@ def _of_habit(columns: dict[str, Doubles], own: Events, keys: Keys, now: int) ->
     )
     columns["own_baskets"] = spread(baskets)
     newest = own["item"][own["time"] == own["time"][-1]] if len(own) else own["item"]
-    columns["own_last_basket"] = np.isin(keys, newest).astype(float)
+    columns["own_last_basket"] = among(keys, distinct(newest)).astype(float)
 
 
 def _of_crowd(
@@ -136,8 +136,8 @@ def _of_crowd(
     here = at >= 0
     at, weights, alike, near = at[here], others.weights[here], others.alike[here], others.near[here]
     lately = others.lately[here]
-    last = own["item"][own["time"] == own["time"][-1]][-1:] if len(own) else own["item"]
-    after = np.isin(others.via[here], last)
+    via, last = others.via[here], own["item"][-1] if len(own) else 0
+    after = (via == last) & (via != 0)
     columns["crowd_events"] = np.bincount(at, minlength=len(keys)).astype(float)
     people = distinct(at * (others.whose.max(initial=0) + 1) + others.whose[here])
     people //= others.whose.max(initial=0) + 1

@@ -9,6 +9,7 @@ from windowshop.ask import Ask
 from windowshop.errors import Unavailable
 from windowshop.features import features
 from windowshop.logs import log
+from windowshop.numbering import among
 from windowshop.rank import Floats, Keys, Pool, Scorer, Source
 
 MODELLED = 400
@@ -61,7 +62,7 @@ def _shown_first(ask: Ask, keys: Keys, scores: Floats) -> Rows:
     """Rows that may be shown, the best first."""
     order = np.argsort(-scores, kind="stable")
     if ask.request.seen == "drop":
-        order = order[~np.isin(keys[order], profiles.seen(ask.profile))]
+        order = order[~among(keys[order], profiles.seen(ask.profile))]
     return order
 
 
