@@ -14,6 +14,7 @@ from windowshop.errors import InvalidInput, Misconfigured
 from windowshop.evaluate.trace import Trace
 from windowshop.records import KIND_CODE
 from windowshop.tower import NEWEST
+from windowshop.train.placing import Beside
 from windowshop.train.tower import Config, check, fit_tower
 from windowshop.train.tower.data import (
     batch,
@@ -222,6 +223,39 @@ def last_out(trace):
     known = np.ones(len(trace), bool)
     known[[trace.of(user)[-1] for user in range(len(trace.users))]] = False
     return known
+
+
+@needs_torch
+def test_beside_other_work_the_same_is_learned():
+    trace = follow(30)
+    told = (trace, np.ones(len(trace), bool), KEYS, TEXT)
+    beside = Beside(lambda: pytest.fail("it came"), told, {"seed": 3, "epochs": 1, "config": SMALL})
+    made = beside.result()
+    beside.close()
+    torch = pytest.importorskip("torch")
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # as there: sums over several cores differ in their last digits
+    here = fit(trace, epochs=1)
+    torch.set_num_threads(cores)
+    assert (made.onnx, made.items) == (here.onnx, here.items)
+
+
+@needs_torch
+def test_where_the_process_beside_dies_it_is_learned_here():
+    told = (follow(30), np.ones(210, bool), KEYS, TEXT)
+    beside = Beside(lambda: "made here", told, {"seed": 3, "epochs": 1_000, "config": SMALL})
+    beside._process.kill()
+    assert beside.result() == "made here"
+    beside.close()
+    assert not beside._process.is_alive()
+
+
+@needs_torch
+def test_what_is_not_wanted_any_more_is_ended():
+    told = (follow(30), np.ones(210, bool), KEYS, TEXT)
+    beside = Beside(lambda: None, told, {"seed": 3, "epochs": 1_000_000, "config": SMALL})
+    beside.close()
+    assert not beside._process.is_alive()
 
 
 @needs_torch

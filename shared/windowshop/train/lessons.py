@@ -83,23 +83,28 @@ def train(
     if tower != "without":
         fit = fit_to(past, known, seed, bar, epochs, then=all_known & ~known, **more)
         first = place(past, known, fit)
-        second = fit_beside(past, all_known, seed, first.epochs, **more)
-    placing = time.perf_counter() - begin
-    with bar("Collecting", len(lessons.queries)) as advance:
-        examples = collect(past, lessons, advance)
-    both = first is not None and tower == "either"
-    fits, without = _fitted(examples, seed, bar, both=both)
-    told: Json = {"tasks": {task: _told(one) for task, one in fits.items()}}
-    placed = None
-    if first is not None and second is not None:
-        pays = not both or _pays(fits, without)
-        told["tower"] = {"used": pays, "epochs": first.epochs, "seconds": round(placing, 1)}
+        second = fit_beside(past, all_known, seed, bar, first.epochs, **more)
+    told: Json = {}
+    if first is not None:
+        placing = round(time.perf_counter() - begin, 1)
+        told["tower"] = {"used": False, "epochs": first.epochs, "seconds": placing}
+    try:
+        with bar("Collecting", len(lessons.queries)) as advance:
+            examples = collect(past, lessons, advance)
+        both = second is not None and tower == "either"
+        fits, without = _fitted(examples, seed, bar, both=both)
         if both:
             told["without_tower"] = {task: _told(one) for task, one in without.items()}
-        if pays:
-            placed = place(past, all_known, second())
-        else:
+        told["tasks"] = {task: _told(one) for task, one in fits.items()}
+        placed = None
+        if second is not None and (not both or _pays(fits, without)):
+            told["tower"]["used"] = True
+            placed = place(past, all_known, second.result())
+        elif second is not None:
             past.shop.world.towers, fits = Towerless(), without
+    finally:
+        if second is not None:
+            second.close()
     told["seconds"] = round(time.perf_counter() - begin, 1)
     return Lesson(Learned(fits), placed, told)
 

@@ -1,11 +1,12 @@
 """A learned space for a shop whose past is being replayed: from what may be known, and no more."""
 
+import os
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from windowshop.train.tower import TowerFit, fit_tower
 
 SIGNAL = "learned"
 Known = NDArray[np.bool_]
+Told = tuple[Trace, Known, Keys, Floats]
 MINUTES = 12.0
 """A limit for one tower, so that a large shop has all that it learns within the hour."""
 
@@ -73,37 +75,70 @@ def fit_to(
     return fit_tower(*_told(past, known), seed=seed, bar=bar, epochs=epochs, **_with_limit(more))
 
 
-def fit_beside(
-    past: Past, known: Known, seed: int, epochs: int, **more: Any
-) -> Callable[[], TowerFit]:
-    """As `fit_to`, in a process of its own, on one core. What comes back waits for it."""
-    pool = ProcessPoolExecutor(1, get_context("spawn"))
-    made: Future[TowerFit] = pool.submit(
-        _fit_alone, *_told(past, known), seed=seed, epochs=epochs, **_with_limit(more)
-    )
-    pool.shutdown(wait=False)
-    return made.result
+class Beside:
+    """A tower that is learned in a process of its own, on one core, while others work here."""
+
+    def __init__(self, again: Callable[[], TowerFit], told: Told, options: dict[str, Any]) -> None:
+        """`again` learns the same here, where the process came to nothing."""
+        context = get_context("spawn")
+        self._again = again
+        self._made, there = context.Pipe(duplex=False)
+        work = (there, os.getpid(), told, options)
+        self._process = context.Process(target=_fit_alone, args=work, daemon=True)
+        self._process.start()
+        there.close()
+
+    def result(self) -> TowerFit:
+        """Wait for it. Raises what learning raises."""
+        try:
+            made: TowerFit = self._made.recv()
+        except EOFError:  # it failed, or it was killed, for want of memory perhaps
+            return self._again()
+        return made
+
+    def close(self) -> None:
+        """It is no longer wanted."""
+        self._process.terminate()
+        self._process.join()
+        self._made.close()
 
 
-def _fit_alone(*told: Any, **options: Any) -> TowerFit:
+def fit_beside(past: Past, known: Known, seed: int, bar: Bar, epochs: int, **more: Any) -> Beside:
+    """As `fit_to`, meanwhile."""
+
+    def again() -> TowerFit:
+        return fit_to(past, known, seed, bar, epochs, **more)
+
+    options = {"seed": seed, "epochs": epochs, **_with_limit(more)}
+    return Beside(again, _told(past, known), options)
+
+
+def _fit_alone(out: Connection, parent: int, told: Told, options: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    return fit_tower(*told, bar=_Silent(), **options)
+    out.send(fit_tower(*told, bar=_Orphanable(parent), **options))
 
 
-class _Silent:
-    """A bar that nobody sees."""
+class _Orphanable:
+    """A bar that nobody sees; where the parent is gone, nobody waits for what is made either."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
 
     def __call__(self, label: str, total: int | None = None) -> nullcontext[Callable[[int], None]]:
-        return nullcontext(lambda _: None)
+        return nullcontext(self._advance)
+
+    def _advance(self, count: int) -> None:
+        if os.getppid() != self._parent:
+            raise SystemExit
 
 
 def _with_limit(more: dict[str, Any]) -> dict[str, Any]:
     return {"minutes": MINUTES, **more}
 
 
-def _told(past: Past, known: Known) -> tuple[Trace, Known, Keys, Floats]:
+def _told(past: Past, known: Known) -> Told:
     """What a tower is learned from."""
     trace = replace(past.trace, searches={})
     keys = np.array([item_key(past.tenant, name) for name in trace.items], np.uint64)
