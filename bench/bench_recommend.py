@@ -131,7 +131,7 @@ def by_step(home: Path, shoppers: list[str], count: int = 1_000) -> dict[str, fl
 
         setattr(owner, name, outer)
 
-    timed(slates, "_ask", "profile")
+    timed(slates, "ask_of", "profile")
     timed(slates, "score", "candidates")
     timed(slates.Desk, "slate", "rerank")
     timed(slates, "reasons_of", "reasons")

@@ -769,3 +769,17 @@ def test_a_demo_that_is_served_already_is_pointed_at(running: tuple[Path, str]) 
     (home / "demo.json").write_text('{"data": "of old", "loaded": true}', "utf-8")
     ran = run("demo", home=home)
     assert (ran.code, ran.out.strip()) == (0, url)
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_serving_computes_on_one_core_a_request_unless_told_otherwise(given, monkeypatch):
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    held = []
+    monkeypatch.setattr(
+        "windowshop.serve.serve", lambda *_: held.append(os.environ["OPENBLAS_NUM_THREADS"])
+    )
+    assert CliRunner().invoke(app, ["serve", "--port", "0"]).exit_code == 0
+    assert held == [given or "1"]
