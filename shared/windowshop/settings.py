@@ -184,6 +184,14 @@ def default_blend() -> Blend:
         raise Misconfigured(f"weights.toml: {error}") from None
 
 
+def one_core_a_product() -> None:
+    """Before numpy is loaded: its BLAS would spread a request's small matrix products over all
+    cores, whose waiting for each other takes as long as all else (`python -m bench recommend`).
+    What the environment says of it stays.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def home_of(argument: Path | None) -> Path:
     """Where all state lives: the argument, else WINDOWSHOP_HOME, else ./.windowshop."""
     return argument or Path(os.environ.get("WINDOWSHOP_HOME") or DEFAULT_HOME)

@@ -20,7 +20,7 @@ from windowshop.cli.command import (
     deployed,
     rare_collections,
 )
-from windowshop.settings import home_of
+from windowshop.settings import home_of, one_core_a_product
 
 Host = Annotated[
     str, typer.Option("--host", help="Any other than this machine's own demands keys.")
@@ -41,18 +41,11 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Answer requests until interrupted; the API, its description at /docs, and the storefront."""
-    _one_core_a_product()
+    one_core_a_product()
     from windowshop import serve as server
 
     at = home_of(home)
     server.serve(at, host, port, lambda url: _announce(url, at, as_json))
-
-
-def _one_core_a_product() -> None:
-    """Before numpy is loaded: its BLAS would spread a request's small matrix products over all
-    cores, whose waiting for each other takes as long as all else (`python -m bench recommend`).
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _announce(url: str, home: Path, as_json: bool) -> None:
@@ -73,7 +66,7 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """A real supermarket's year, loaded and served: 92,331 products, 1.5 million purchases."""
-    _one_core_a_product()
+    one_core_a_product()
     from windowshop import demo as demonstration
     from windowshop import serve as server
     from windowshop import serving
