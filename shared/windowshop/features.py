@@ -139,8 +139,8 @@ def _of_crowd(
     via, last = others.via[here], own["item"][-1] if len(own) else 0
     after = (via == last) & (via != 0)
     columns["crowd_events"] = np.bincount(at, minlength=len(keys)).astype(float)
-    people = distinct(at * (others.whose.max(initial=0) + 1) + others.whose[here])
-    people //= others.whose.max(initial=0) + 1
+    neighbours = int(others.whose.max(initial=0)) + 1
+    people = distinct(at * neighbours + others.whose[here]) // neighbours
     columns["crowd_people"] = np.bincount(people, minlength=len(keys)).astype(float)
     best = np.zeros(len(keys))
     np.maximum.at(best, at, weights)

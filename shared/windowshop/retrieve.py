@@ -35,6 +35,8 @@ HISTORY = 200
 """So many items of a shopper's history, the telling ones, are compared with those of others."""
 PER_SEARCH = 200
 PER_INTENT = 400
+"""Around what is browsed this minute: the further it is looked, the more other candidates are told
+by how near they lie to it."""
 OWN = 100
 RISING = 200
 MOST_OWN = 100
